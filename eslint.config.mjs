@@ -1,0 +1,48 @@
+import nx from '@nx/eslint-plugin';
+import tseslint from 'typescript-eslint';
+
+/** Which library each project may import. Apps never import apps; a library imports only what stands here. */
+const mayImport = {
+  'lib:contracts': [],
+  'lib:list-query': ['lib:contracts'],
+  'lib:platform': ['lib:contracts'],
+  'lib:webhook-store': ['lib:contracts', 'lib:list-query', 'lib:platform'],
+  'lib:testing': ['lib:contracts', 'lib:platform'],
+  'app:api-gateway': ['lib:contracts', 'lib:list-query', 'lib:platform'],
+  'app:data-service': ['lib:contracts', 'lib:list-query', 'lib:platform'],
+  'app:webhook-service': ['lib:contracts', 'lib:list-query', 'lib:platform', 'lib:webhook-store'],
+  'app:dispatcher': ['lib:contracts', 'lib:list-query', 'lib:platform', 'lib:webhook-store'],
+  tool: ['lib'],
+};
+
+const boundaries = (extraForSpecs) => [
+  'error',
+  {
+    enforceBuildableLibDependency: false,
+    banTransitiveDependencies: false,
+    allow: [],
+    depConstraints: Object.entries(mayImport).map(([sourceTag, libs]) => ({
+      sourceTag,
+      onlyDependOnLibsWithTags: [...libs, ...extraForSpecs],
+    })),
+  },
+];
+
+export default tseslint.config(
+  { ignores: ['**/dist', '**/node_modules', '.nx', '.keyturn', '**/*.generated.*'] },
+  { plugins: { '@nx': nx } },
+  ...tseslint.configs.recommended.map((config) => ({ ...config, files: ['**/*.ts'] })),
+  {
+    files: ['**/*.ts'],
+    rules: {
+      '@nx/enforce-module-boundaries': boundaries([]),
+      '@typescript-eslint/consistent-type-imports': ['error', { fixStyle: 'inline-type-imports' }],
+      '@typescript-eslint/no-explicit-any': 'error',
+      'no-console': 'error',
+      'no-restricted-exports': ['error', { restrictDefaultExports: { direct: true } }],
+      eqeqeq: 'error',
+    },
+  },
+  { files: ['**/*.spec.ts'], rules: { '@nx/enforce-module-boundaries': boundaries(['lib:testing']) } },
+  { files: ['tools/**/*.ts'], rules: { 'no-console': 'off' } },
+);

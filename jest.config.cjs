@@ -1,0 +1,17 @@
+const preset = require('./jest.preset.cjs');
+
+const project = (name, root) => ({ ...preset, displayName: name, roots: [`<rootDir>/${root}`] });
+
+module.exports = {
+  projects: [
+    project('contracts', 'libs/contracts'),
+    project('list-query', 'libs/list-query'),
+    project('platform', 'libs/platform'),
+    project('webhook-store', 'libs/webhook-store'),
+    project('testing', 'libs/testing'),
+    project('api-gateway', 'apps/api-gateway'),
+    project('data-service', 'apps/data-service'),
+    project('webhook-service', 'apps/webhook-service'),
+    project('dispatcher', 'apps/dispatcher'),
+  ],
+};

@@ -1,0 +1,24 @@
+/** What every project's Jest shares: swc for TypeScript and the library aliases of tsconfig.base.json. */
+module.exports = {
+  rootDir: __dirname,
+  testEnvironment: 'node',
+  transform: {
+    '^.+\\.ts$': [
+      '@swc/jest',
+      {
+        jsc: {
+          target: 'es2022',
+          parser: { syntax: 'typescript', decorators: true },
+          transform: { legacyDecorator: true, decoratorMetadata: true },
+          keepClassNames: true,
+        },
+        module: { type: 'commonjs' },
+      },
+    ],
+  },
+  moduleNameMapper: {
+    '^@keyturn/platform/(.*)$': '<rootDir>/libs/platform/src/$1/index.ts',
+    '^@keyturn/(contracts|list-query|webhook-store|testing)$': '<rootDir>/libs/$1/src/index.ts',
+  },
+  modulePathIgnorePatterns: ['<rootDir>/dist/'],
+};

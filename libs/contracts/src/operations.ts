@@ -1,0 +1,137 @@
+import type { ListQuery, ListReply } from './list';
+
+/**
+ * Operations between services: requests over NATS on subject `rpc.<name>`, answered by one instance of the service that
+ * owns the data. Each reply is a small JSON head; where `body` is said, raw bytes follow it.
+ * Those that begin with `admin.` belong to the command line and carry the admin credential.
+ */
+export interface Operations {
+  /** Body: the rows' JSON, joined by commas. */
+  'data.list': { request: { spaceId: string; collection: string; query: ListQuery }; reply: ListReply };
+  /** Body: the record's JSON. NOT_FOUND when the Space has none. */
+  'data.detail': {
+    request: { spaceId: string; collection: string; id: number; fields: readonly string[] | null };
+    reply: Record<string, never>;
+  };
+  /** Body: the contact's JSON (T-064). `phone` is in national digits already. */
+  'data.lookup': {
+    request: { spaceId: string; phone: string; fields: readonly string[] | null };
+    reply: Record<string, never>;
+  };
+  /** Makes the Space known to the applier, or changes whether its events are taken. */
+  'data.space.put': { request: { spaceId: string; status: SpaceStatus }; reply: Record<string, never> };
+  /** The newest sequence that has committed: what is subscribed now is owed from the next one on. */
+  'data.space.position': { request: { spaceId: string }; reply: { sequence: number } };
+
+  'webhooks.list': { request: { spaceId: string; query: ListQuery }; reply: ListReply };
+  'webhooks.get': { request: { spaceId: string; id: string }; reply: Webhook };
+  'webhooks.create': { request: { spaceId: string; input: unknown }; reply: Webhook & { signingSecret: string } };
+  'webhooks.update': { request: { spaceId: string; id: string; input: unknown }; reply: Webhook };
+  'webhooks.delete': { request: { spaceId: string; id: string }; reply: { id: string; deleted: true } };
+  'webhooks.test': { request: { spaceId: string; id: string }; reply: Delivery };
+  /** Body: the rows' JSON, joined by commas. */
+  'webhooks.deliveries': { request: { spaceId: string; id: string; query: ListQuery }; reply: ListReply };
+
+  /** Sends the test event of one endpoint now, once, and answers when the attempt is over (T-091). */
+  'dispatcher.test': { request: { spaceId: string; webhookId: string }; reply: { deliveryId: string } };
+
+  'admin.spaces.create': {
+    request: { name: string; slug: string; ownerEmail: string; ownerPassword?: string };
+    reply: SpaceSummary & { ownerPassword?: string };
+  };
+  'admin.spaces.list': { request: Record<string, never>; reply: { spaces: SpaceSummary[] } };
+  'admin.spaces.suspend': { request: { slug: string }; reply: SpaceSummary };
+  'admin.spaces.delete': { request: { slug: string; confirm: string }; reply: { id: string; deleted: true } };
+  'admin.keys.create': {
+    request: { space: string; name: string; rateLimit?: number; expiresAt?: string; scopes?: string[] };
+    reply: ApiKeySummary & { key: string };
+  };
+  'admin.keys.list': { request: { space: string }; reply: { keys: ApiKeySummary[] } };
+  'admin.keys.revoke': { request: { id: string }; reply: { id: string; revokedAt: string } };
+  'admin.events.rejected': { request: { spaceId?: string }; reply: { rejected: RejectedEvent[] } };
+  /** Drops what is older than its owner's retention; `now` is the moment to count from, ISO. */
+  'admin.retention.access': { request: { now?: string }; reply: RetentionReport };
+  'admin.retention.data': { request: { now?: string }; reply: RetentionReport };
+  'admin.retention.webhooks': { request: { now?: string }; reply: RetentionReport };
+}
+
+export type OperationName = keyof Operations;
+export type RequestOf<N extends OperationName> = Operations[N]['request'];
+export type ReplyOf<N extends OperationName> = Operations[N]['reply'];
+
+/** What was dropped, by kind. */
+export type RetentionReport = Record<string, number>;
+
+export type SpaceStatus = 'active' | 'suspended' | 'deleted';
+
+export interface SpaceSummary {
+  /** `spc_<n>` */
+  id: string;
+  slug: string;
+  name: string;
+  status: SpaceStatus;
+  ownerEmail: string;
+  createdAt: string;
+}
+
+/** A key as lists show it: never the key itself, nor its hash (T-026). */
+export interface ApiKeySummary {
+  id: string;
+  name: string;
+  /** The first 12 characters of the key. */
+  prefix: string;
+  scopes: string[];
+  /** Requests a minute. */
+  rateLimit: number;
+  createdAt: string;
+  lastUsedAt: string | null;
+  expiresAt: string | null;
+  revokedAt: string | null;
+}
+
+export interface RejectedEvent {
+  id: string | null;
+  source: string | null;
+  type: string | null;
+  spaceId: string | null;
+  reason: string;
+  receivedAt: string;
+}
+
+/** A subscription as replies show it (T-082, T-087). */
+export interface Webhook {
+  /** `wh_<n>` */
+  id: string;
+  name: string;
+  url: string;
+  events: string[];
+  isActive: boolean;
+  createdAt: string;
+  updatedAt: string;
+  /** `active`, `inactive` by its owner, `paused`, or `disabled` by failure (DESIGN §4). */
+  status: 'active' | 'inactive' | 'paused' | 'disabled';
+  disabledReason: string | null;
+}
+
+export type DeliveryStatus = 'pending' | 'retrying' | 'success' | 'failed' | 'cancelled';
+
+/** One endpoint × one message (T-092). */
+export interface Delivery {
+  /** `dlv_<n>` */
+  id: string;
+  webhookId: string;
+  event: string;
+  status: DeliveryStatus;
+  attempts: number;
+  maxAttempts: number;
+  responseStatus: number | null;
+  /** At most 2 kB of it. */
+  responseBody: string | null;
+  error: string | null;
+  durationMs: number | null;
+  createdAt: string;
+  lastAttemptAt: string | null;
+  nextRetryAt: string | null;
+  deliveredAt: string | null;
+  payload: unknown;
+}

@@ -1,0 +1,179 @@
+/**
+ * Settings are environment variables, read and checked whole at start: a wrong one stops the service and names itself
+ * (DESIGN §5). Each service declares only what it reads.
+ */
+
+/** Settings that are missing or wrong; the message names each variable and says what would be right. */
+export class SettingsError extends Error {
+  constructor(readonly problems: readonly string[]) {
+    super(problems.join('\n'));
+    this.name = 'SettingsError';
+  }
+}
+
+export interface Setting<T> {
+  readonly variable: string;
+  /** Shown in the start-up summary only as set or not set. */
+  readonly secret: boolean;
+  read(raw: string | undefined): T;
+}
+
+class Wrong extends Error {}
+
+interface Options {
+  secret?: boolean;
+}
+
+function define<T>(variable: string, fallback: string | undefined, parse: (raw: string) => T, options: Options = {}) {
+  const item: Setting<T> = {
+    variable,
+    secret: options.secret ?? false,
+    read(raw) {
+      const text = given(raw) ?? fallback;
+      if (text === undefined) throw new Wrong(`${variable} is required`);
+      return parse(text);
+    },
+  };
+  return item;
+}
+
+function optional<T>(item: Setting<T>): Setting<T | undefined> {
+  return { ...item, read: (raw) => (given(raw) === undefined ? undefined : item.read(raw)) };
+}
+
+const given = (raw: string | undefined) => (raw === undefined || raw.trim() === '' ? undefined : raw.trim());
+
+const units: Record<string, number> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** `500ms`, `30s`, `15m`, `8h`, `30d` in milliseconds; undefined where the text is none of these. */
+export function parseDuration(text: string): number | undefined {
+  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text);
+  return match ? Math.round(Number(match[1]) * (units[match[2] as string] as number)) : undefined;
+}
+
+function duration(variable: string, text: string): number {
+  const ms = parseDuration(text);
+  if (ms === undefined) throw new Wrong(`${variable} must be a duration such as 500ms, 30s, 15m or 8h, not "${text}"`);
+  return ms;
+}
+
+function integer(variable: string, text: string, min: number, max: number): number {
+  const value = Number(text);
+  if (!/^-?\d+$/.test(text) || value < min || value > max)
+    throw new Wrong(`${variable} must be a whole number from ${min} to ${max}, not "${text}"`);
+  return value;
+}
+
+function url(variable: string, text: string): string {
+  if (!URL.canParse(text)) throw new Wrong(`${variable} must be a URL`);
+  return text;
+}
+
+const list = (text: string) =>
+  text
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '');
+
+export const setting = {
+  text: (variable: string, fallback?: string) => define(variable, fallback, (raw) => raw),
+  optionalText: (variable: string) => optional(define(variable, undefined, (raw) => raw)),
+  /** At least 32 characters; never printed. */
+  secret: (variable: string) =>
+    define(
+      variable,
+      undefined,
+      (raw) => {
+        if (raw.length < 32) throw new Wrong(`${variable} must have at least 32 characters`);
+        return raw;
+      },
+      { secret: true },
+    ),
+  /** May hold a password, so it is never printed. */
+  url: (variable: string, fallback?: string) =>
+    define(variable, fallback, (raw) => url(variable, raw), { secret: true }),
+  optionalUrl: (variable: string) =>
+    optional(define(variable, undefined, (raw) => url(variable, raw), { secret: true })),
+  port: (variable: string, fallback: number) =>
+    define(variable, String(fallback), (raw) => integer(variable, raw, 0, 65_535)),
+  integer: (variable: string, fallback: number, { min = 0, max = Number.MAX_SAFE_INTEGER } = {}) =>
+    define(variable, String(fallback), (raw) => integer(variable, raw, min, max)),
+  flag: (variable: string, fallback: boolean) =>
+    define(variable, String(fallback), (raw) => {
+      if (/^(true|1|on|yes)$/i.test(raw)) return true;
+      if (/^(false|0|off|no)$/i.test(raw)) return false;
+      throw new Wrong(`${variable} must be true or false, not "${raw}"`);
+    }),
+  /** Milliseconds. */
+  duration: (variable: string, fallback: string) => define(variable, fallback, (raw) => duration(variable, raw)),
+  /** Milliseconds each, separated by commas. */
+  durations: (variable: string, fallback: string) =>
+    define(variable, fallback, (raw) => list(raw).map((part) => duration(variable, part))),
+  oneOf: <const V extends string>(variable: string, values: readonly V[], fallback: NoInfer<V>) =>
+    define<V>(variable, fallback, (raw) => {
+      const value = values.find((candidate) => candidate === raw);
+      if (value === undefined) throw new Wrong(`${variable} must be one of ${values.join(', ')}, not "${raw}"`);
+      return value;
+    }),
+  list: (variable: string, fallback = '') => define(variable, fallback, list),
+  cidrs: (variable: string, fallback = '') =>
+    define(variable, fallback, (raw) =>
+      list(raw).map((part) => {
+        if (!/^[0-9a-fA-F.:]+\/\d{1,3}$/.test(part))
+          throw new Wrong(`${variable} must list address ranges such as 127.0.0.0/8, not "${part}"`);
+        return part;
+      }),
+    ),
+} as const;
+
+export type SettingsSpec<S> = { readonly [K in keyof S]: Setting<S[K]> };
+
+/** The settings that a spec describes. */
+export type SettingsOf<P extends Readonly<Record<string, Setting<unknown>>>> = {
+  -readonly [K in keyof P]: ReturnType<P[K]['read']>;
+};
+
+/** Reads all settings, or throws one {@link SettingsError} that names every wrong one. */
+export function readSettings<S>(spec: SettingsSpec<S>, env: NodeJS.ProcessEnv = process.env): S {
+  const settings: Partial<S> = {};
+  const problems: string[] = [];
+  for (const [key, item] of Object.entries(spec) as [keyof S, Setting<S[keyof S]>][]) {
+    try {
+      settings[key] = item.read(env[item.variable]);
+    } catch (error) {
+      if (!(error instanceof Wrong)) throw error;
+      problems.push(error.message);
+    }
+  }
+  if (problems.length) throw new SettingsError(problems);
+  return settings as S;
+}
+
+/** What the start-up line may show: secrets only as set or not set. */
+export function settingsSummary<S>(spec: SettingsSpec<S>, settings: S): Record<string, unknown> {
+  return Object.fromEntries(
+    (Object.entries(spec) as [keyof S, Setting<unknown>][]).map(([key, item]) => {
+      const value = settings[key];
+      return [item.variable, item.secret ? (value === undefined ? 'not set' : 'set') : value];
+    }),
+  );
+}
+
+export const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const;
+
+/** What every service reads. */
+export const commonSettings = {
+  databaseUrl: setting.url('DATABASE_URL'),
+  natsUrl: setting.url('NATS_URL'),
+  natsCreds: setting.optionalText('NATS_CREDS'),
+  natsCa: setting.optionalText('NATS_CA'),
+  streamReplicas: setting.integer('STREAM_REPLICAS', 1, { min: 1, max: 5 }),
+  managementPort: setting.port('MANAGEMENT_PORT', 0),
+  managementHost: setting.text('MANAGEMENT_HOST', '127.0.0.1'),
+  logLevel: setting.oneOf('LOG_LEVEL', logLevels, 'info'),
+  drainDelayMs: setting.duration('DRAIN_DELAY', '5s'),
+  secretsKey: setting.secret('SECRETS_KEY'),
+  adminToken: setting.secret('ADMIN_TOKEN'),
+} as const;
+
+export type CommonSettings = SettingsOf<typeof commonSettings>;

@@ -1,0 +1,243 @@
+import { Pool, type PoolClient, type QueryConfig } from 'pg';
+import { translate } from './failure';
+import { spaceNumber } from './space-id';
+
+/** SQL with a name: prepared once per connection, so planning and parsing are paid once. */
+export interface Statement {
+  readonly name: string;
+  readonly text: string;
+}
+
+/** Postgres cuts names at 63 bytes, and two statements under one name would be an error at run time. */
+export function statement(name: string, text: string): Statement {
+  if (Buffer.byteLength(name) > 63) throw new Error(`the name of a statement has at most 63 bytes: ${name}`);
+  return { name, text };
+}
+
+export interface Queries {
+  /** Values are bound from `$1` on. Big integers come back as strings, moments as `Date`, JSON as text. */
+  query<R extends object = Record<string, unknown>>(sql: Statement, values?: readonly unknown[]): Promise<R[]>;
+}
+
+/** The one door to rows of a Space: `$1` is always the Space's number; values are bound from `$2` on. */
+export type SpaceScope = Queries;
+
+interface Doors {
+  /** Statements of one Space. */
+  inSpace(spaceId: string): SpaceScope;
+  /** The few statements that are not of one Space; the reason stands in the code for whoever reads it. */
+  acrossSpaces(reason: string): Queries;
+}
+
+export type Transaction = Doors;
+
+/** One dedicated connection: for advisory locks, and for transactions that must run where the lock is held. */
+export interface Session extends Doors {
+  transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T>;
+  /** Settles when the connection is gone, and with it every lock it held. */
+  readonly lost: Promise<void>;
+}
+
+export interface DatabaseOptions {
+  readonly max?: number;
+  readonly applicationName?: string;
+  /** Session settings, for example `{ plan_cache_mode: 'force_custom_plan' }`. */
+  readonly sessionSettings?: Readonly<Record<string, string>>;
+  /** After so long a statement is cancelled by the server; 5 s unless told. */
+  readonly statementTimeoutMs?: number;
+  /** How long a request waits for a connection before it is told that the database cannot be reached. */
+  readonly connectTimeoutMs?: number;
+}
+
+const noParse = (value: string) => value;
+const dateOf = (value: string) => new Date(value.replace(' ', 'T').replace(/([+-]\d\d)$/, '$1:00'));
+const booleanOf = (value: string) => value === 't';
+const numberOf = (value: string) => Number(value);
+const oid = { bool: 16, int2: 21, int4: 23, float4: 700, float8: 701, timestamptz: 1184 };
+const parsers = new Map<number, (value: string) => unknown>([
+  [oid.bool, booleanOf],
+  [oid.int2, numberOf],
+  [oid.int4, numberOf],
+  [oid.float4, numberOf],
+  [oid.float8, numberOf],
+  [oid.timestamptz, dateOf],
+]);
+/** Everything else stays text: a bigint must not lose digits, and JSON is passed on unread. Arrays are read by pg's own parser. */
+const arrayOids = new Set([1005, 1007, 1009, 1015, 1016, 1021, 1022]);
+
+type Client = Pick<PoolClient, 'query'>;
+
+async function run<R>(client: Client, sql: Statement, values: readonly unknown[]): Promise<R[]> {
+  const config: QueryConfig = { name: sql.name, text: sql.text, values: values as unknown[] };
+  try {
+    return (await client.query(config)).rows as R[];
+  } catch (error) {
+    throw translate(error);
+  }
+}
+
+/** A statement of a Space names `$1` as its Space, or it is a mistake of ours that no caller's input can reach. */
+const scoped = new WeakSet<Statement>();
+function assertScoped(sql: Statement): void {
+  if (scoped.has(sql)) return;
+  if (!/\bspace_id\s*=\s*\$1\b/.test(sql.text) && !/^\s*insert\b[^;]*\$1\b/is.test(sql.text))
+    throw new Error(`statement ${sql.name} is not scoped to a Space: it has no "space_id = $1"`);
+  scoped.add(sql);
+}
+
+function doors(client: () => Client): Doors {
+  return {
+    inSpace(spaceId) {
+      const space = spaceNumber(spaceId);
+      return {
+        query(sql, values = []) {
+          assertScoped(sql);
+          return run(client(), sql, [space, ...values]);
+        },
+      };
+    },
+    acrossSpaces() {
+      return { query: (sql, values = []) => run(client(), sql, values) };
+    },
+  };
+}
+
+async function inTransaction<T>(client: PoolClient, work: (tx: Transaction) => Promise<T>): Promise<T> {
+  await client.query('begin');
+  try {
+    const result = await work(doors(() => client));
+    await client.query('commit');
+    return result;
+  } catch (error) {
+    await client.query('rollback').catch((lost: unknown) => {
+      // The connection is gone, and Postgres has rolled back by itself.
+      throw translate(lost);
+    });
+    throw error;
+  }
+}
+
+/** A pool of connections with two doors and no plain `query`: which Space a statement reads is never left to memory. */
+export class Database implements Doors {
+  private readonly direct: Doors;
+
+  constructor(private readonly pool: Pool) {
+    // An idle connection that breaks is replaced at the next use; without a listener it would end the process.
+    pool.on('error', () => undefined);
+    this.direct = doors(() => this.pool as unknown as Client);
+  }
+
+  inSpace(spaceId: string): SpaceScope {
+    return this.direct.inSpace(spaceId);
+  }
+
+  acrossSpaces(reason: string): Queries {
+    return this.direct.acrossSpaces(reason);
+  }
+
+  /** Runs `work` in one transaction: committed when it returns, rolled back when it throws. */
+  async transaction<T>(reason: string, work: (tx: Transaction) => Promise<T>): Promise<T> {
+    return this.session(reason, (session) => session.transaction(work));
+  }
+
+  /** Lends one connection of its own for as long as `work` runs. */
+  async session<T>(_reason: string, work: (session: Session) => Promise<T>): Promise<T> {
+    const client = await this.connect();
+    let broken: Error | undefined;
+    let onLost: () => void = () => undefined;
+    const lost = new Promise<void>((resolve) => (onLost = resolve));
+    const onError = (error: Error) => {
+      broken = error;
+      onLost();
+    };
+    client.on('error', onError);
+    client.on('end', onLost);
+    try {
+      return await work({
+        ...doors(() => client),
+        transaction: async (inner) => {
+          try {
+            return await inTransaction(client, inner);
+          } catch (error) {
+            throw translate(error);
+          }
+        },
+        lost,
+      });
+    } finally {
+      client.off('error', onError);
+      client.off('end', onLost);
+      client.release(broken ?? false);
+    }
+  }
+
+  /** Resolves when Postgres answers. */
+  async ping(): Promise<void> {
+    await this.acrossSpaces('readiness').query(statement('ping', 'select 1'));
+  }
+
+  /** Connections in use, idle, and requests waiting for one. */
+  get usage(): { readonly busy: number; readonly idle: number; readonly waiting: number } {
+    return {
+      busy: this.pool.totalCount - this.pool.idleCount,
+      idle: this.pool.idleCount,
+      waiting: this.pool.waitingCount,
+    };
+  }
+
+  close(): Promise<void> {
+    return this.pool.end();
+  }
+
+  private async connect(): Promise<PoolClient> {
+    try {
+      return await this.pool.connect();
+    } catch (error) {
+      throw translate(error);
+    }
+  }
+}
+
+export function makeDatabase(url: string, options: DatabaseOptions = {}): Database {
+  const settings = { statement_timeout: String(options.statementTimeoutMs ?? 5_000), ...options.sessionSettings };
+  return new Database(
+    new Pool({
+      connectionString: url,
+      max: options.max ?? 10,
+      application_name: options.applicationName ?? 'keyturn',
+      connectionTimeoutMillis: options.connectTimeoutMs ?? 1_500,
+      idleTimeoutMillis: 60_000,
+      keepAlive: true,
+      options: Object.entries(settings)
+        .map(([name, value]) => `-c ${name}=${value}`)
+        .join(' '),
+      types: {
+        getTypeParser: ((type: number) =>
+          arrayOids.has(type) ? parseTextArray : (parsers.get(type) ?? noParse)) as never,
+      },
+    }),
+  );
+}
+
+/** Postgres's text form of a one-dimensional array: `{a,"b \"c\"",NULL}`. */
+function parseTextArray(text: string): (string | null)[] {
+  const items: (string | null)[] = [];
+  for (let i = 1; i < text.length - 1;) {
+    if (text[i] === '"') {
+      let item = '';
+      for (i++; text[i] !== '"'; i++) {
+        if (text[i] === '\\') i++;
+        item += text[i];
+      }
+      items.push(item);
+      i += 2;
+    } else {
+      let end = text.indexOf(',', i);
+      if (end === -1) end = text.length - 1;
+      const item = text.slice(i, end);
+      items.push(item === 'NULL' ? null : item);
+      i = end + 1;
+    }
+  }
+  return items;
+}

@@ -1,0 +1,2 @@
+export { NatsLink, type NatsSettings } from './link';
+export { ensureStreams, streams } from './streams';

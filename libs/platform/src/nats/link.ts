@@ -1,0 +1,110 @@
+import { readFileSync } from 'node:fs';
+import {
+  connect,
+  credsAuthenticator,
+  Events,
+  type JetStreamClient,
+  type JetStreamManager,
+  type NatsConnection,
+} from 'nats';
+import { unavailable } from '@keyturn/contracts';
+import type { Log } from '../logs';
+
+export interface NatsSettings {
+  readonly natsUrl: string;
+  readonly natsCreds?: string | undefined;
+  readonly natsCa?: string | undefined;
+}
+
+/**
+ * The process's one connection to NATS. It is there before the server is: until then, and whenever the server is away,
+ * `connection()` says so at once instead of letting a caller hang, and the link keeps trying for ever.
+ */
+export class NatsLink {
+  private current: NatsConnection | undefined;
+  private up = false;
+  private readonly first: Promise<NatsConnection>;
+  private closing = false;
+
+  constructor(
+    settings: NatsSettings,
+    private readonly name: string,
+    private readonly log: Log,
+  ) {
+    this.first = this.open(settings);
+    // Whoever waits for it sees the failure; nobody waiting is no reason to end the process.
+    this.first.catch((error: unknown) => this.log.error({ error: String(error) }, 'nats connection failed'));
+  }
+
+  private async open(settings: NatsSettings): Promise<NatsConnection> {
+    const connection = await connect({
+      servers: settings.natsUrl.split(','),
+      name: this.name,
+      waitOnFirstConnect: true,
+      maxReconnectAttempts: -1,
+      reconnectTimeWait: 250,
+      reconnectJitter: 100,
+      // A server that went without a word is noticed within about three seconds.
+      pingInterval: 1_500,
+      maxPingOut: 2,
+      timeout: 2_000,
+      ignoreClusterUpdates: true,
+      ...(settings.natsCreds ? { authenticator: credsAuthenticator(readFileSync(settings.natsCreds)) } : {}),
+      ...(settings.natsCa ? { tls: { caFile: settings.natsCa } } : {}),
+    });
+    this.current = connection;
+    this.up = true;
+    void this.watch(connection);
+    return connection;
+  }
+
+  private async watch(connection: NatsConnection): Promise<void> {
+    for await (const status of connection.status()) {
+      if (status.type === Events.Disconnect) {
+        this.up = false;
+        if (!this.closing) this.log.warn({}, 'nats disconnected');
+      } else if (status.type === Events.Reconnect) {
+        this.up = true;
+        this.log.info({}, 'nats connected again');
+      }
+    }
+    this.up = false;
+  }
+
+  get connected(): boolean {
+    return this.up;
+  }
+
+  /** The open connection; throws `UNAVAILABLE` while there is none. */
+  connection(): NatsConnection {
+    if (!this.current || !this.up) throw unavailable('NATS cannot be reached');
+    return this.current;
+  }
+
+  /** Waits for the first connection. Subscriptions made on it survive every reconnect. */
+  whenConnected(): Promise<NatsConnection> {
+    return this.first;
+  }
+
+  jetstream(): JetStreamClient {
+    return this.connection().jetstream({ timeout: 5_000 });
+  }
+
+  manager(): Promise<JetStreamManager> {
+    return this.connection().jetstreamManager({ timeout: 5_000, checkAPI: false });
+  }
+
+  /** Resolves when the server answers. */
+  async ping(): Promise<void> {
+    await this.connection().flush();
+  }
+
+  /** Sends what is buffered, lets running handlers answer, and closes. */
+  async close(): Promise<void> {
+    this.closing = true;
+    const connection = this.current;
+    if (!connection || connection.isClosed()) return;
+    if (this.up) await connection.drain();
+    else await connection.close();
+  }
+}

@@ -1,0 +1,205 @@
+import 'reflect-metadata';
+import {
+  Catch,
+  type DynamicModule,
+  type INestApplicationContext,
+  type INestMicroservice,
+  type LoggerService,
+  type RpcExceptionFilter,
+  type Type,
+} from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import type { MicroserviceOptions } from '@nestjs/microservices';
+import type { FastifyAdapter, NestFastifyApplication } from '@nestjs/platform-fastify';
+import { throwError, type Observable } from 'rxjs';
+import { readSettings, settingsSummary, SettingsError, type CommonSettings, type SettingsSpec } from '../config';
+import { makeDatabase, type DatabaseOptions } from '../database';
+import { Log } from '../logs';
+import { Metrics } from '../metrics';
+import { NatsLink } from '../nats';
+import { RpcClient, RpcServer } from '../rpc';
+import { Drain } from './drain';
+import { Health } from './health';
+import { ManagementServer } from './management-server';
+import { PlatformModule, type PlatformParts } from './platform.module';
+
+/** A service that also has a door for the outside. */
+export interface HttpDefinition<S> {
+  adapter(settings: S): FastifyAdapter;
+  /** Everything that must be there before the first request. */
+  configure(app: NestFastifyApplication, settings: S): Promise<void> | void;
+  address(settings: S): { readonly port: number; readonly host: string };
+}
+
+export interface ServiceDefinition<S extends CommonSettings> {
+  readonly name: string;
+  readonly settings: SettingsSpec<S>;
+  readonly database?: DatabaseOptions;
+  module(settings: S): DynamicModule | Type;
+  /** `main.js migrate`: brings the service's own schema (and streams) to today's form, then exits. */
+  migrate?(settings: S, log: Log): Promise<void>;
+  readonly http?: HttpDefinition<S>;
+}
+
+/** Finished by then or cut: Kubernetes kills after 30 s (DESIGN §5). */
+const hardStopMs = 28_000;
+const readyPollMs = 25;
+
+/** The whole life of a service's process: settings, wiring, readiness, drain. Does not return before the service is up. */
+export async function runService<S extends CommonSettings>(definition: ServiceDefinition<S>): Promise<void> {
+  const settings = settingsOrExit(definition);
+  const log = Log.create(definition.name, settings.logLevel);
+  const fatal = (error: unknown) => {
+    log.error({ error: error instanceof Error ? error.stack : String(error) }, 'stopped by an unexpected error');
+    process.exit(1);
+  };
+  process.on('uncaughtException', fatal);
+  process.on('unhandledRejection', fatal);
+  try {
+    if (process.argv[2] === 'migrate') {
+      await definition.migrate?.(settings, log);
+      process.exit(0);
+    }
+    await serve(definition, settings, log);
+  } catch (error) {
+    fatal(error);
+  }
+}
+
+function settingsOrExit<S extends CommonSettings>(definition: ServiceDefinition<S>): S {
+  try {
+    return readSettings(definition.settings);
+  } catch (error) {
+    if (!(error instanceof SettingsError)) throw error;
+    process.stderr.write(`${definition.name}: ${error.message.replaceAll('\n', '\n  ')}\n`);
+    process.exit(1);
+  }
+}
+
+async function serve<S extends CommonSettings>(definition: ServiceDefinition<S>, settings: S, log: Log): Promise<void> {
+  const started = performance.now();
+  const metrics = new Metrics(definition.name);
+  const drain = new Drain();
+  const health = new Health(drain);
+  const link = new NatsLink(settings, definition.name, log);
+  const database = makeDatabase(settings.databaseUrl, { applicationName: definition.name, ...definition.database });
+  const parts: PlatformParts = { settings, database, link, rpc: new RpcClient(link), log, metrics, drain, health };
+  health.add('postgres', () => database.ping());
+  health.add('nats', () => link.ping());
+  metrics.gauge('db_client_connections', 'Connections of the pool, by state.', ['state'], (gauge) => {
+    for (const [state, count] of Object.entries(database.usage)) gauge.set({ state }, count);
+  });
+
+  const management = new ManagementServer(health, metrics);
+  const managementUrl = await management.listen(settings.managementPort, settings.managementHost);
+  const { app, url } = await startNest(definition, settings, parts);
+  stopOnSignal({ app, parts, management, drainDelayMs: settings.drainDelayMs });
+
+  await untilReady(health, drain);
+  const ready = { service: definition.name, pid: process.pid, managementUrl, ...(url ? { url } : {}) };
+  log.info(
+    {
+      ...ready,
+      startMs: Math.round(performance.now() - started),
+      settings: settingsSummary(definition.settings, settings),
+    },
+    'ready',
+  );
+  process.send?.({ type: 'ready', ...ready });
+}
+
+async function startNest<S extends CommonSettings>(
+  definition: ServiceDefinition<S>,
+  settings: S,
+  parts: PlatformParts,
+): Promise<{ app: INestApplicationContext & { close(): Promise<void> }; url?: string }> {
+  const root: DynamicModule = {
+    module: class Root {},
+    imports: [PlatformModule.of(parts), definition.module(settings) as Type],
+  };
+  const strategy = new RpcServer(definition.name, parts.link, parts.log, parts.metrics, settings.adminToken);
+  const logger = new NestLog(parts.log);
+  if (!definition.http) {
+    const app = await NestFactory.createMicroservice<MicroserviceOptions>(root, {
+      strategy,
+      logger,
+      abortOnError: false,
+    });
+    app.useGlobalFilters(new PassErrors());
+    await app.listen();
+    return { app };
+  }
+  const app = await NestFactory.create<NestFastifyApplication>(root, definition.http.adapter(settings), {
+    logger,
+    abortOnError: false,
+    bodyParser: false,
+  });
+  const operations: INestMicroservice = app.connectMicroservice<MicroserviceOptions>({ strategy });
+  operations.useGlobalFilters(new PassErrors());
+  await definition.http.configure(app, settings);
+  await app.startAllMicroservices();
+  const { port, host } = definition.http.address(settings);
+  await app.listen(port, host);
+  return { app, url: await app.getUrl() };
+}
+
+async function untilReady(health: Health, drain: Drain): Promise<void> {
+  while (!drain.draining && !(await health.report()).ready)
+    await new Promise((resolve) => setTimeout(resolve, readyPollMs));
+}
+
+interface Running {
+  app: { close(): Promise<void> };
+  parts: PlatformParts;
+  management: ManagementServer;
+  drainDelayMs: number;
+}
+
+/** Unready at once, serving for the probe interval, then: consumers, requests in hand, connections, exit 0. */
+function stopOnSignal({ app, parts, management, drainDelayMs }: Running): void {
+  const { drain, database, link, log } = parts;
+  const stop = async (signal: NodeJS.Signals) => {
+    if (drain.draining) return;
+    drain.begin();
+    log.info({ signal, drainDelayMs }, 'draining');
+    setTimeout(() => {
+      log.error({}, 'not finished in time, stopped');
+      process.exit(1);
+    }, hardStopMs).unref();
+    await new Promise((resolve) => setTimeout(resolve, drainDelayMs));
+    const failures = await drain.run();
+    for (const { what, error } of failures) log.error({ what, error: String(error) }, 'could not finish');
+    await app.close();
+    await database.close();
+    await link.close();
+    await management.close();
+    log.info({}, 'stopped');
+    process.exit(failures.length ? 1 : 0);
+  };
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void stop(signal));
+}
+
+/** Errors of operations reach our transport as they were thrown; Nest's default would replace them by one of its own. */
+@Catch()
+class PassErrors implements RpcExceptionFilter {
+  catch(error: unknown): Observable<never> {
+    return throwError(() => error);
+  }
+}
+
+/** Nest's own messages in our logs: what went wrong, without the start-up chatter. */
+class NestLog implements LoggerService {
+  constructor(private readonly target: Log) {}
+
+  log(): void {
+    return;
+  }
+
+  warn(message: unknown, context?: string): void {
+    this.target.warn({ context }, String(message));
+  }
+
+  error(message: unknown, stack?: string, context?: string): void {
+    this.target.error({ stack, context }, String(message));
+  }
+}

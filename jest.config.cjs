@@ -4,7 +4,7 @@ const project = (name, root) => ({ ...preset, displayName: name, roots: [`<rootD
 
 module.exports = {
   projects: [
-    project('contracts', 'libs/contracts'),
+    { ...project('contracts', 'libs/contracts'), globalSetup: undefined, globalTeardown: undefined },
     project('list-query', 'libs/list-query'),
     project('platform', 'libs/platform'),
     project('webhook-store', 'libs/webhook-store'),

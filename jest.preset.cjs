@@ -1,4 +1,4 @@
-/** What every project's Jest shares: swc for TypeScript and the library aliases of tsconfig.base.json. */
+/** What every project's Jest shares: swc for TypeScript, the aliases of tsconfig.base.json, and real servers. */
 module.exports = {
   rootDir: __dirname,
   testEnvironment: 'node',
@@ -20,5 +20,7 @@ module.exports = {
     '^@keyturn/platform/(.*)$': '<rootDir>/libs/platform/src/$1/index.ts',
     '^@keyturn/(contracts|list-query|webhook-store|testing)$': '<rootDir>/libs/$1/src/index.ts',
   },
+  globalSetup: '<rootDir>/libs/testing/src/jest-global-setup.ts',
+  globalTeardown: '<rootDir>/libs/testing/src/jest-global-teardown.ts',
   modulePathIgnorePatterns: ['<rootDir>/dist/'],
 };

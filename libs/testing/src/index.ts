@@ -1,0 +1,10 @@
+export { FreshNats, freshNats } from './brokers';
+export { type DatabaseTemplate, type FreshDatabase, freshDatabase } from './databases';
+export { freePort, portIsTaken } from './servers/free-port';
+export { NatsServer, type NatsOptions } from './servers/nats';
+export { natsProgram } from './servers/nats-program';
+export { PostgresServer, type PostgresOptions, readyFile } from './servers/postgres';
+export { isAlive, processIdentity, type ProcessIdentity } from './servers/process-identity';
+export { ServerError } from './servers/server-error';
+export { waitFor } from './wait-for';
+export { keyturnHome, workspaceRoot } from './workspace';

@@ -1,0 +1,193 @@
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { Client } from 'pg';
+import { waitFor } from '../wait-for';
+import { freePort } from './free-port';
+import { postgresAccount, type PostgresAccount } from './postgres-account';
+import { postgresBinaries } from './postgres-binaries';
+import { ServerError } from './server-error';
+
+/** The one account and database of an embedded server. */
+const NAME = 'keyturn';
+
+/** A backend needs a while to close; past that the cluster is left to crash recovery. */
+const STOP_TIMEOUT_MS = 20_000;
+const START_TIMEOUT_MS = 60_000;
+
+const durable = {
+  shared_buffers: '256MB',
+  max_connections: '200',
+  // Checkpoints are what disturbs a small machine most; a few hundred megabytes of log more make them rare.
+  max_wal_size: '2GB',
+  checkpoint_timeout: '15min',
+  random_page_cost: '1.1',
+};
+
+/** A test's data need not outlive a power cut, nor even the test. */
+const disposable = {
+  shared_buffers: '128MB',
+  max_connections: '300',
+  fsync: 'off',
+  synchronous_commit: 'off',
+  full_page_writes: 'off',
+  max_wal_size: '2GB',
+  random_page_cost: '1.1',
+};
+
+export interface PostgresOptions {
+  /** Made and initialised when it is not there yet. */
+  readonly dataDir: string;
+  readonly password: string;
+  /** Without it, a free one. */
+  readonly port?: number;
+  /** Where the server writes its log. */
+  readonly logFile: string;
+  /** Whether data must survive a power cut. */
+  readonly durable: boolean;
+}
+
+/** A PostgreSQL server of ours, as a child process that outlives us unless it is stopped. */
+export class PostgresServer {
+  private constructor(
+    readonly pid: number,
+    readonly port: number,
+    readonly url: string,
+    /** Resolves when the server has ended, whoever ended it. */
+    readonly exited: Promise<void>,
+    private readonly child: ChildProcess,
+  ) {}
+
+  static async start(options: PostgresOptions): Promise<PostgresServer> {
+    const binaries = postgresBinaries();
+    mkdirSync(path.dirname(options.dataDir), { recursive: true });
+    const account = postgresAccount([path.dirname(binaries.postgres), path.dirname(options.dataDir)]);
+    if (!existsSync(path.join(options.dataDir, 'PG_VERSION'))) initialise(binaries.initdb, account, options);
+
+    // Between finding a free port and listening on it somebody else may take it: then the next one is tried.
+    for (let attempt = 1; ; attempt += 1) {
+      const port = options.port ?? (await freePort());
+      const { child, exited } = launch(binaries.postgres, account, options, port);
+      const log = (): string => readFileSync(options.logFile, 'utf8').slice(-2000);
+      try {
+        await waitFor(
+          'PostgreSQL to accept connections',
+          () => {
+            if (child.exitCode !== null || child.signalCode !== null) return 'ended';
+            return readyFile(options.dataDir)?.ready === true && readyFile(options.dataDir)?.pid === child.pid;
+          },
+          START_TIMEOUT_MS,
+        );
+      } catch (error) {
+        child.kill('SIGKILL');
+        throw new ServerError(`PostgreSQL does not become ready; its log is ${options.logFile}.`, { cause: error });
+      }
+      if (child.exitCode === null && child.signalCode === null && child.pid !== undefined) {
+        const url = `postgres://${NAME}:${options.password}@127.0.0.1:${port}/${NAME}`;
+        await ensureDatabase(url);
+        return new PostgresServer(child.pid, port, url, exited, child);
+      }
+      const portWasTaken = log().includes('could not bind') || log().includes('Address already in use');
+      if (options.port === undefined && portWasTaken && attempt < 3) continue;
+      throw new ServerError(`PostgreSQL does not start: ${lastComplaint(log())} (its log is ${options.logFile}).`);
+    }
+  }
+
+  /** Lets open transactions go ("fast" shutdown), writes a checkpoint, ends. */
+  async stop(): Promise<void> {
+    this.child.kill('SIGINT');
+    const timer = setTimeout(() => this.child.kill('SIGQUIT'), STOP_TIMEOUT_MS);
+    await this.exited;
+    clearTimeout(timer);
+  }
+
+  /** Ends at once and without a checkpoint, as a test's server may. */
+  async stopAtOnce(): Promise<void> {
+    this.child.kill('SIGQUIT');
+    await this.exited;
+  }
+}
+
+async function ensureDatabase(url: string): Promise<void> {
+  const maintenance = new URL(url);
+  maintenance.pathname = '/postgres';
+  const client = new Client({ connectionString: maintenance.href });
+  await client.connect();
+  try {
+    const found = await client.query('select 1 from pg_database where datname = $1', [NAME]);
+    if (found.rowCount === 0) await client.query(`create database ${NAME}`);
+  } finally {
+    await client.end();
+  }
+}
+
+/** What a server that runs on this data folder says of itself; undefined when there is none. */
+export function readyFile(dataDir: string): { pid: number; ready: boolean } | undefined {
+  try {
+    const lines = readFileSync(path.join(dataDir, 'postmaster.pid'), 'utf8').split('\n');
+    return { pid: Number(lines[0]), ready: lines[7]?.trim() === 'ready' };
+  } catch {
+    return undefined;
+  }
+}
+
+function initialise(initdb: string, account: PostgresAccount, options: PostgresOptions): void {
+  // What an interrupted initdb left is no cluster yet (PG_VERSION comes late), and it wants an empty folder.
+  rmSync(options.dataDir, { recursive: true, force: true });
+  mkdirSync(options.dataDir, { mode: 0o700 });
+  account.own(options.dataDir);
+  const passwordFile = `${options.dataDir}.password`;
+  writeFileSync(passwordFile, options.password, { mode: 0o600 });
+  account.own(passwordFile);
+  const { file, args, ...as } = account.command(initdb, [
+    ...['--pgdata', options.dataDir, '--username', NAME, '--pwfile', passwordFile],
+    ...['--auth=scram-sha-256', '--encoding=UTF8', '--locale=C.UTF-8', '--no-instructions'],
+    ...(options.durable ? [] : ['--no-sync']),
+  ]);
+  const made = spawnSync(file, args, { ...as, cwd: path.dirname(options.dataDir), encoding: 'utf8', stdio: 'pipe' });
+  rmSync(passwordFile, { force: true });
+  if (made.status === 0) return;
+  rmSync(options.dataDir, { recursive: true, force: true });
+  const complaint = made.error?.message ?? lastComplaint(made.stderr);
+  throw new ServerError(`PostgreSQL cannot make its data folder ${options.dataDir}: ${complaint}.`);
+}
+
+function launch(
+  postgres: string,
+  account: PostgresAccount,
+  options: PostgresOptions,
+  port: number,
+): { child: ChildProcess; exited: Promise<void> } {
+  const settings = {
+    listen_addresses: '127.0.0.1',
+    port: String(port),
+    // Over TCP only: a socket's path may be too long, and its folder may not be the account's to write.
+    unix_socket_directories: '',
+    log_line_prefix: '%m [%p] %a ',
+    ...(options.durable ? durable : disposable),
+  };
+  const { file, args, ...as } = account.command(postgres, [
+    ...['-D', options.dataDir],
+    ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
+  ]);
+  const log = openSync(options.logFile, 'a');
+  // Detached: Ctrl-C in the terminal goes to the whole process group, and the servers are to be the last to stop.
+  const child = spawn(file, args, {
+    ...as,
+    cwd: path.dirname(options.dataDir),
+    detached: true,
+    stdio: ['ignore', log, log],
+  });
+  closeSync(log);
+  child.unref();
+  const exited = new Promise<void>((resolve) => {
+    child.once('exit', () => resolve());
+    child.once('error', () => resolve());
+  });
+  return { child, exited };
+}
+
+function lastComplaint(text: string): string {
+  const complaints = text.split('\n').filter((line) => /FATAL|PANIC|error:/.test(line));
+  return (complaints.at(-1) ?? text.trim().split('\n').at(-1) ?? '').replace(/^.*?(FATAL|PANIC|error): */, '').trim();
+}

@@ -13,5 +13,6 @@ module.exports = {
     project('data-service', 'apps/data-service'),
     project('webhook-service', 'apps/webhook-service'),
     project('dispatcher', 'apps/dispatcher'),
+    project('tools', 'tools'),
   ],
 };

@@ -22,6 +22,8 @@ export interface Operations {
   'data.space.put': { request: { spaceId: string; status: SpaceStatus }; reply: Record<string, never> };
   /** The newest sequence that has committed: what is subscribed now is owed from the next one on. */
   'data.space.position': { request: { spaceId: string }; reply: { sequence: number } };
+  /** How far each incoming stream is applied: a message whose stream sequence is not above it has had its effects. */
+  'data.streams.position': { request: Record<string, never>; reply: { DOMAIN: number; BACKFILL: number } };
 
   'webhooks.list': { request: { spaceId: string; query: ListQuery }; reply: ListReply };
   'webhooks.get': { request: { spaceId: string; id: string }; reply: Webhook };

@@ -1,17 +1,14 @@
 import 'reflect-metadata';
 import {
-  Catch,
   type DynamicModule,
   type INestApplicationContext,
   type INestMicroservice,
   type LoggerService,
-  type RpcExceptionFilter,
   type Type,
 } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { MicroserviceOptions } from '@nestjs/microservices';
 import type { FastifyAdapter, NestFastifyApplication } from '@nestjs/platform-fastify';
-import { throwError, type Observable } from 'rxjs';
 import { readSettings, settingsSummary, SettingsError, type CommonSettings, type SettingsSpec } from '../config';
 import { makeDatabase, type DatabaseOptions } from '../database';
 import { Log } from '../logs';
@@ -21,6 +18,7 @@ import { RpcClient, RpcServer } from '../rpc';
 import { Drain } from './drain';
 import { Health } from './health';
 import { ManagementServer } from './management-server';
+import { PassErrors } from './pass-errors';
 import { PlatformModule, type PlatformParts } from './platform.module';
 
 /** A service that also has a door for the outside. */
@@ -177,14 +175,6 @@ function stopOnSignal({ app, parts, management, drainDelayMs }: Running): void {
     process.exit(failures.length ? 1 : 0);
   };
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void stop(signal));
-}
-
-/** Errors of operations reach our transport as they were thrown; Nest's default would replace them by one of its own. */
-@Catch()
-class PassErrors implements RpcExceptionFilter {
-  catch(error: unknown): Observable<never> {
-    return throwError(() => error);
-  }
 }
 
 /** Nest's own messages in our logs: what went wrong, without the start-up chatter. */

@@ -1,0 +1,5 @@
+import type { MigrationClass } from '@keyturn/platform/database';
+import { Webhooks1763600000000 } from './1763600000000-webhooks';
+
+/** In order; forward only. */
+export const webhookMigrations: readonly MigrationClass[] = [Webhooks1763600000000];

@@ -13,18 +13,27 @@ export interface DispatchStore {
   retire(instance: InstanceId): Promise<void>;
 
   /**
-   * Inserts the events' messages and one delivery per subscription that owes them (by the Space's sequence), leased to
-   * the instance, in one statement. Nothing for pairs that exist. Deliveries of paused or disabled endpoints are written
-   * too, held and not returned.
+   * Inserts the events' messages and one delivery per subscription that owes them (by the Space's sequence) in one
+   * statement; nothing for pairs that exist. What fits into `room` is leased to the instance and returned; the rest waits
+   * in the queue, as does what is held (paused, disabled), paced (a rate limit), ordered, or behind an older backlog of its
+   * endpoint: that goes through `claim`.
    */
-  accept(instance: InstanceId, events: readonly AcceptedEvent[]): Promise<AcceptedDelivery[]>;
+  accept(instance: InstanceId, events: readonly AcceptedEvent[], room: Room): Promise<Accepted>;
   /**
-   * Leases deliveries that are due and free, oldest due first but at most `perEndpoint` of one endpoint, so that one
-   * endpoint's backlog does not fill the batch; none of `exceptEndpoints` (their lanes are full).
+   * Leases deliveries that are due and free, in fair turns: Spaces take turns, and within a Space its endpoints; within an
+   * endpoint first attempts before retries, oldest due first, at most its room.
    */
-  claim(instance: InstanceId, limit: ClaimLimit): Promise<ClaimedDelivery[]>;
-  /** When the next free delivery falls due, on the database's clock, in ms from now; null when none waits. */
-  nextDueInMs(): Promise<number | null>;
+  claim(instance: InstanceId, room: Room): Promise<ClaimedDelivery[]>;
+  /**
+   * When the next free delivery falls due, on the database's clock, in ms from now: 0 when one of an endpoint outside
+   * `exceptEndpoints` could be claimed at once; null when none waits.
+   */
+  nextDueInMs(exceptEndpoints?: readonly string[]): Promise<number | null>;
+  /**
+   * Writes the message and the delivery of an owner's test, leased to the instance whatever the endpoint's events and state
+   * say; null when the Space has no such endpoint (T-091).
+   */
+  openTest(instance: InstanceId, test: TestMessage): Promise<AcceptedDelivery | null>;
 
   /** Settings and state of endpoints, secrets decrypted. */
   endpoints(ids: readonly string[]): Promise<Endpoint[]>;
@@ -55,6 +64,23 @@ export interface AcceptedEvent {
   readonly payload: Uint8Array;
 }
 
+export interface Accepted {
+  readonly leased: AcceptedDelivery[];
+  /** Written, due and not leased: a `claim` may bring them at once. */
+  readonly waiting: number;
+}
+
+/** `webhook.test`: a message of no sequence, for one endpoint. */
+export interface TestMessage {
+  readonly messageId: string;
+  readonly spaceId: string;
+  /** `wh_<n>` */
+  readonly webhookId: string;
+  /** ISO ms; the payload's timestamp. */
+  readonly time: string;
+  readonly payload: Uint8Array;
+}
+
 export interface AcceptedDelivery {
   /** The number of `dlv_<n>`, as text. */
   readonly id: string;
@@ -63,12 +89,17 @@ export interface AcceptedDelivery {
   readonly webhookId: string;
   /** Grows with each change of the endpoint: settings are cached by it. */
   readonly revision: number;
+  /** The body is `thinPayload` of the message rather than its payload; decided once, so repeats are the same bytes. */
+  readonly thin: boolean;
 }
 
-export interface ClaimLimit {
+/** How many deliveries the instance can start at once. */
+export interface Room {
   readonly total: number;
+  /** Of one endpoint, where `ofEndpoint` does not say otherwise. */
   readonly perEndpoint: number;
-  readonly exceptEndpoints: readonly string[];
+  /** By the number of `wh_<n>`: endpoints that have something in flight here, with what is left of their limit. */
+  readonly ofEndpoint: ReadonlyMap<string, number>;
 }
 
 /** What a retry or a takeover needs, the message with it. */
@@ -76,12 +107,19 @@ export interface ClaimedDelivery extends AcceptedDelivery {
   readonly spaceId: string;
   readonly event: string;
   readonly recordId: number;
-  readonly sequence: number;
+  /** Null for messages outside the Space's sequence: tests, operational events. */
+  readonly sequence: number | null;
+  readonly time: string;
   readonly committedAt: string;
   readonly traceparent?: string;
   readonly payload: Uint8Array;
   /** Counted attempts so far. */
   readonly attempts: number;
+  /** Attempts before this round: what counts into the schedule is `attempts - attemptsBefore`. Above 0 after a resend. */
+  readonly attemptsBefore: number;
+  readonly reason: AttemptReason;
+  /** Not to be sent earlier, ms from now: the endpoint's own rate. 0 where it has none. */
+  readonly notBeforeInMs: number;
   /** How long it has been due, ms: backoff is measured from it. */
   readonly dueSinceMs: number;
 }
@@ -96,7 +134,19 @@ export interface Endpoint {
   readonly url: string;
   /** The current secret first; then those that are still valid during a rotation. */
   readonly secrets: readonly string[];
+  /** When the second secret ends, epoch ms; null without a rotation. */
+  readonly previousSecretUntil: number | null;
+  /** Its own offsets between attempts; null for the setting's. */
+  readonly retryScheduleMs: readonly number[] | null;
+  readonly ordering: 'none' | 'record';
+  /** Deliveries a second; null without a limit. `claim` keeps it over all instances. */
+  readonly rateLimit: number | null;
+  /** The owner's own, sent with each delivery. */
+  readonly headers: Readonly<Record<string, string>>;
 }
+
+/** Why an attempt is made. */
+export type AttemptReason = 'first' | 'retry' | 'repeat' | 'resend' | 'replay' | 'test' | 'probe';
 
 /** Why an attempt failed, in one word; `status` is an answer outside 2xx. */
 export type FaultClass =
@@ -107,7 +157,7 @@ export interface Attempt {
   readonly number: number;
   readonly startedAt: Date;
   /** Why it was made. */
-  readonly reason: 'first' | 'retry' | 'repeat' | 'resend' | 'replay' | 'test' | 'probe';
+  readonly reason: AttemptReason;
   readonly address: string | null;
   readonly status: number | null;
   readonly headers: string | null;
@@ -128,7 +178,8 @@ export interface AttemptResult {
   /** `repeat`: the attempt did not count and another follows at once, so only the attempt is written. */
   readonly effect:
     | { readonly kind: 'delivered' }
-    | { readonly kind: 'retry'; readonly inMs: number }
+    /** `holdEndpointMs`: nothing of this endpoint is claimed for so long, by any instance (429, 503, `Retry-After`). */
+    | { readonly kind: 'retry'; readonly inMs: number; readonly holdEndpointMs?: number }
     | { readonly kind: 'failed' }
     | { readonly kind: 'repeat' };
 }

@@ -15,7 +15,7 @@ export function statement(name: string, text: string): Statement {
 }
 
 export interface Queries {
-  /** Values are bound from `$1` on. Big integers come back as strings, moments as `Date`, JSON as text. */
+  /** Values are bound from `$1` on. Big integers come back as strings, moments as `Date`, bytes as `Buffer`, JSON as text. */
   query<R extends object = Record<string, unknown>>(sql: Statement, values?: readonly unknown[]): Promise<R[]>;
 }
 
@@ -53,9 +53,11 @@ const noParse = (value: string) => value;
 const dateOf = (value: string) => new Date(value.replace(' ', 'T').replace(/([+-]\d\d)$/, '$1:00'));
 const booleanOf = (value: string) => value === 't';
 const numberOf = (value: string) => Number(value);
-const oid = { bool: 16, int2: 21, int4: 23, float4: 700, float8: 701, timestamptz: 1184 };
+const bytesOf = (value: string) => Buffer.from(value.slice('\\x'.length), 'hex');
+const oid = { bool: 16, bytea: 17, int2: 21, int4: 23, float4: 700, float8: 701, timestamptz: 1184 };
 const parsers = new Map<number, (value: string) => unknown>([
   [oid.bool, booleanOf],
+  [oid.bytea, bytesOf],
   [oid.int2, numberOf],
   [oid.int4, numberOf],
   [oid.float4, numberOf],

@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+
 /**
  * Settings are environment variables, read and checked whole at start: a wrong one stops the service and names itself
  * (DESIGN §5). Each service declares only what it reads.
@@ -133,13 +135,29 @@ export type SettingsOf<P extends Readonly<Record<string, Setting<unknown>>>> = {
   -readonly [K in keyof P]: ReturnType<P[K]['read']>;
 };
 
+/**
+ * What the environment says of a setting. A secret may also stand in a file that `<VARIABLE>_FILE` names: that is how
+ * Docker and Kubernetes hand secrets over without showing them to everybody who can list the environment.
+ */
+function raw(item: Setting<unknown>, env: NodeJS.ProcessEnv): string | undefined {
+  const value = env[item.variable];
+  const file = item.secret ? given(env[`${item.variable}_FILE`]) : undefined;
+  if (file === undefined) return value;
+  if (given(value) !== undefined) throw new Wrong(`${item.variable} and ${item.variable}_FILE are both set: keep one`);
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new Wrong(`${item.variable}_FILE names a file that cannot be read: ${(error as Error).message}`);
+  }
+}
+
 /** Reads all settings, or throws one {@link SettingsError} that names every wrong one. */
 export function readSettings<S>(spec: SettingsSpec<S>, env: NodeJS.ProcessEnv = process.env): S {
   const settings: Partial<S> = {};
   const problems: string[] = [];
   for (const [key, item] of Object.entries(spec) as [keyof S, Setting<S[keyof S]>][]) {
     try {
-      settings[key] = item.read(env[item.variable]);
+      settings[key] = item.read(raw(item, env));
     } catch (error) {
       if (!(error instanceof Wrong)) throw error;
       problems.push(error.message);

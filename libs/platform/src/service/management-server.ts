@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import type { Metrics } from '../metrics';
 import type { Health } from './health';
 
-/** `/livez`, `/readyz`, `/metrics` on a port of their own, away from customers (DESIGN §5). */
+/** `/livez`, `/readyz` (`?exclude=<check>`), `/metrics` on a port of their own, away from customers (DESIGN §5). */
 export class ManagementServer {
   private readonly server: Server;
 
@@ -35,12 +35,13 @@ export class ManagementServer {
       response.writeHead(405, { allow: 'GET, HEAD' }).end();
       return;
     }
-    switch (new URL(request.url ?? '/', 'http://management').pathname) {
+    const url = new URL(request.url ?? '/', 'http://management');
+    switch (url.pathname) {
       case '/livez':
         this.json(response, 200, { status: 'ok' });
         return;
       case '/readyz': {
-        const { ready, checks } = await this.health.report();
+        const { ready, checks } = await this.health.report(url.searchParams.getAll('exclude'));
         this.json(response, ready ? 200 : 503, { status: ready ? 'ok' : 'unavailable', checks });
         return;
       }

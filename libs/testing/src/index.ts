@@ -1,10 +1,20 @@
+export { Administration } from './administration';
 export { FreshNats, freshNats } from './brokers';
 export { type DatabaseTemplate, type FreshDatabase, freshDatabase } from './databases';
 export { freePort, portIsTaken } from './servers/free-port';
 export { NatsServer, type NatsOptions } from './servers/nats';
 export { natsProgram } from './servers/nats-program';
-export { PostgresServer, type PostgresOptions, readyFile } from './servers/postgres';
-export { isAlive, processIdentity, type ProcessIdentity } from './servers/process-identity';
+export { PostgresServer, type PostgresOptions } from './servers/postgres';
+export { end, isAlive, processIdentity, type ProcessIdentity } from './servers/process-identity';
 export { ServerError } from './servers/server-error';
+export {
+  migrate,
+  type Ready,
+  type ServiceName,
+  type ServiceOptions,
+  ServiceProcess,
+  serviceProgram,
+  services,
+} from './servers/service-process';
 export { waitFor } from './wait-for';
 export { keyturnHome, workspaceRoot } from './workspace';

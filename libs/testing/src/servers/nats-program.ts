@@ -31,11 +31,13 @@ const RELEASE_SHA256: Readonly<Record<string, string>> = {
 };
 const DOWNLOAD_TIMEOUT_MS = 120_000;
 
+type Progress = (sentence: string) => void;
+
 /**
  * The `nats-server` program: from the PATH, else from the cache, else unpacked there from the Debian package without
  * root, else from the official release. `progress` hears what takes long.
  */
-export async function natsProgram(progress: (sentence: string) => void = () => undefined): Promise<string> {
+export async function natsProgram(progress: Progress = () => undefined, signal?: AbortSignal): Promise<string> {
   const cached = path.join(keyturnHome(), 'bin/nats-server');
   // With a home elsewhere, what the clone has already is as good.
   for (const program of [...onPath(), cached, path.join(workspaceRoot(), '.keyturn/bin/nats-server')])
@@ -47,13 +49,14 @@ export async function natsProgram(progress: (sentence: string) => void = () => u
     try {
       mkdirSync(path.dirname(cached), { recursive: true });
       workshop = mkdtempSync(path.join(path.dirname(cached), 'fetch-'));
-      const program = await fetch(workshop, progress);
+      const program = await fetch(workshop, progress, signal);
       if (!(await isNewEnough(program))) throw new Error(`${path.basename(program)} is older than ${OLDEST.join('.')}`);
       // Into place by rename, so that a second start never sees half a program.
       copyFileSync(program, path.join(workshop, 'nats-server.ready'));
       renameSync(path.join(workshop, 'nats-server.ready'), cached);
       return cached;
     } catch (error) {
+      if (signal?.aborted) throw error;
       reasons.push(firstLine(error));
     } finally {
       if (workshop) rmSync(workshop, { recursive: true, force: true });
@@ -83,7 +86,7 @@ async function isNewEnough(program: string): Promise<boolean> {
   }
 }
 
-async function fromDebianPackage(workshop: string, progress: (sentence: string) => void): Promise<string> {
+async function fromDebianPackage(workshop: string, progress: Progress, signal?: AbortSignal): Promise<string> {
   const options = [
     ...['-o', `Dir::State::lists=${workshop}/lists`, '-o', `Dir::Cache=${workshop}/cache`],
     // Nothing of the system is touched, so neither its locks nor its download account are needed.
@@ -92,7 +95,11 @@ async function fromDebianPackage(workshop: string, progress: (sentence: string) 
   mkdirSync(path.join(workshop, 'lists/partial'), { recursive: true });
   mkdirSync(path.join(workshop, 'cache/archives/partial'), { recursive: true });
   const apt = (...args: string[]): Promise<unknown> =>
-    run('apt-get', ['-q', ...options, ...args], { cwd: workshop, timeout: DOWNLOAD_TIMEOUT_MS });
+    run('apt-get', ['-q', ...options, ...args], {
+      cwd: workshop,
+      timeout: DOWNLOAD_TIMEOUT_MS,
+      ...(signal ? { signal } : {}),
+    });
   try {
     await run('apt-get', ['--version']);
     await run('dpkg-deb', ['--version']);
@@ -108,14 +115,14 @@ async function fromDebianPackage(workshop: string, progress: (sentence: string) 
   return path.join(workshop, 'unpacked/usr/sbin/nats-server');
 }
 
-async function fromOfficialRelease(workshop: string, progress: (sentence: string) => void): Promise<string> {
+async function fromOfficialRelease(workshop: string, progress: Progress, signal?: AbortSignal): Promise<string> {
   const platform = `${process.platform}-${process.arch === 'x64' ? 'amd64' : process.arch}`;
   const sha256 = RELEASE_SHA256[platform];
   if (!sha256) throw new Error(`the official release has no build for ${platform} that we know the checksum of`);
   const name = `nats-server-v${RELEASE}-${platform}`;
   const url = `https://github.com/nats-io/nats-server/releases/download/v${RELEASE}/${name}.tar.gz`;
   progress(`Fetching nats-server ${RELEASE} from its official release`);
-  const bytes = await download(url);
+  const bytes = await download(url, signal);
   const found = createHash('sha256').update(bytes).digest('hex');
   if (found !== sha256) throw new Error(`${url} has checksum ${found}, not the published ${sha256}`);
   const archive = path.join(workshop, 'release.tar.gz');
@@ -124,9 +131,10 @@ async function fromOfficialRelease(workshop: string, progress: (sentence: string
   return path.join(workshop, name, 'nats-server');
 }
 
-async function download(url: string): Promise<Uint8Array> {
+async function download(url: string, signal?: AbortSignal): Promise<Uint8Array> {
+  const late = AbortSignal.timeout(DOWNLOAD_TIMEOUT_MS);
   try {
-    const response = await fetch(url, { signal: AbortSignal.timeout(DOWNLOAD_TIMEOUT_MS) });
+    const response = await fetch(url, { signal: signal ? AbortSignal.any([signal, late]) : late });
     if (!response.ok) throw new Error(`status ${response.status}`);
     return new Uint8Array(await response.arrayBuffer());
   } catch (error) {

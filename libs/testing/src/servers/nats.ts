@@ -1,9 +1,10 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import path from 'node:path';
 import { waitFor } from '../wait-for';
 import { freePort } from './free-port';
+import { commandLine, end, processIdentity } from './process-identity';
 import { ServerError } from './server-error';
 
 const START_TIMEOUT_MS = 15_000;
@@ -34,6 +35,7 @@ export class NatsServer {
 
   static async start(options: NatsOptions): Promise<NatsServer> {
     mkdirSync(options.storeDir, { recursive: true });
+    await endPredecessor(options);
     for (let attempt = 1; ; attempt += 1) {
       const port = options.port ?? (await freePort());
       const { child, exited } = launch(options, port);
@@ -67,6 +69,13 @@ export class NatsServer {
     this.child.kill('SIGKILL');
     await this.exited;
   }
+}
+
+/** A server that a killed process of ours left running on this folder: two on one store would spoil it. */
+async function endPredecessor({ pidFile, storeDir }: NatsOptions): Promise<void> {
+  const pid = existsSync(pidFile) ? Number(readFileSync(pidFile, 'utf8')) : 0;
+  const identity = pid > 0 ? processIdentity(pid) : undefined;
+  if (identity && commandLine(identity.pid).includes(storeDir)) await end(identity, 'SIGTERM', STOP_TIMEOUT_MS);
 }
 
 function launch(options: NatsOptions, port: number): { child: ChildProcess; exited: Promise<void> } {

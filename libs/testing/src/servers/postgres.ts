@@ -6,6 +6,7 @@ import { waitFor } from '../wait-for';
 import { freePort } from './free-port';
 import { postgresAccount, type PostgresAccount } from './postgres-account';
 import { postgresBinaries } from './postgres-binaries';
+import { commandLine, end, processIdentity } from './process-identity';
 import { ServerError } from './server-error';
 
 /** The one account and database of an embedded server. */
@@ -62,6 +63,7 @@ export class PostgresServer {
     const binaries = postgresBinaries();
     mkdirSync(path.dirname(options.dataDir), { recursive: true });
     const account = postgresAccount([path.dirname(binaries.postgres), path.dirname(options.dataDir)]);
+    await endPredecessor(options.dataDir);
     if (!existsSync(path.join(options.dataDir, 'PG_VERSION'))) initialise(binaries.initdb, account, options);
 
     // Between finding a free port and listening on it somebody else may take it: then the next one is tried.
@@ -122,13 +124,20 @@ async function ensureDatabase(url: string): Promise<void> {
 }
 
 /** What a server that runs on this data folder says of itself; undefined when there is none. */
-export function readyFile(dataDir: string): { pid: number; ready: boolean } | undefined {
+function readyFile(dataDir: string): { pid: number; ready: boolean } | undefined {
   try {
     const lines = readFileSync(path.join(dataDir, 'postmaster.pid'), 'utf8').split('\n');
     return { pid: Number(lines[0]), ready: lines[7]?.trim() === 'ready' };
   } catch {
     return undefined;
   }
+}
+
+/** A server that a killed process of ours left running on this folder: no second one may start beside it. */
+async function endPredecessor(dataDir: string): Promise<void> {
+  const pid = readyFile(dataDir)?.pid;
+  const identity = pid ? processIdentity(pid) : undefined;
+  if (identity && commandLine(identity.pid).includes(dataDir)) await end(identity, 'SIGINT', STOP_TIMEOUT_MS);
 }
 
 function initialise(initdb: string, account: PostgresAccount, options: PostgresOptions): void {

@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 
 /** A process, told apart from a later one that happens to get the same pid. */
 export interface ProcessIdentity {
@@ -38,5 +39,29 @@ function startedElsewhere(pid: number): string | undefined {
     );
   } catch {
     return undefined;
+  }
+}
+
+/** The whole command line of a living process, to see whether it is one of ours; empty when there is none. */
+export function commandLine(pid: number): string {
+  if (!processIdentity(pid)) return '';
+  try {
+    if (process.platform === 'linux') return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
+    return execFileSync('ps', ['-o', 'command=', '-p', String(pid)], { encoding: 'utf8', stdio: 'pipe' });
+  } catch {
+    return '';
+  }
+}
+
+/** Ends a process that is not our child: orderly, and by force once `patienceMs` are over. */
+export async function end(identity: ProcessIdentity, signal: NodeJS.Signals, patienceMs: number): Promise<void> {
+  const deadline = Date.now() + patienceMs;
+  for (let next = signal; isAlive(identity); next = 'SIGKILL') {
+    try {
+      process.kill(identity.pid, next);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+    }
+    while (isAlive(identity) && (next === 'SIGKILL' || Date.now() < deadline)) await delay(20);
   }
 }

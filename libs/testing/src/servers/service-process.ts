@@ -1,0 +1,157 @@
+import { fork, type ChildProcess } from 'node:child_process';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { workspaceRoot } from '../workspace';
+import { ServerError } from './server-error';
+
+/** The four deployables. A system is started in this order, and stopped in the reverse. */
+export const services = ['data-service', 'webhook-service', 'dispatcher', 'api-gateway'] as const;
+export type ServiceName = (typeof services)[number];
+
+/** What a service tells its parent once it is ready. */
+export interface Ready {
+  readonly pid: number;
+  readonly managementUrl: string;
+  /** Only of a service with a door for the outside. */
+  readonly url?: string;
+}
+
+export interface ServiceOptions {
+  readonly env: NodeJS.ProcessEnv;
+  /** Where its output goes. */
+  readonly logFile: string;
+}
+
+const START_TIMEOUT_MS = 30_000;
+/** A service promises to be gone within 30 s of SIGTERM. */
+const STOP_TIMEOUT_MS = 32_000;
+
+/** The built program of a service. */
+export function serviceProgram(name: ServiceName): string {
+  const program = path.join(workspaceRoot(), 'dist/apps', name, 'main.js');
+  if (!existsSync(program)) throw new ServerError(`${name} is not built; run npm run build.`);
+  return program;
+}
+
+/** One instance of a built service, as a child process that outlives us unless it is stopped. */
+export class ServiceProcess {
+  readonly pid: number;
+  /** Resolves when the process has ended, whoever ended it. */
+  readonly exited: Promise<void>;
+  private readonly readiness: Promise<Ready>;
+
+  private constructor(
+    readonly name: ServiceName,
+    private readonly child: ChildProcess,
+    logFile: string,
+    logStart: number,
+  ) {
+    this.pid = child.pid ?? 0;
+    this.exited = new Promise((resolve) => {
+      child.once('exit', () => resolve());
+      child.once('error', () => resolve());
+    });
+    this.readiness = new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        child.kill('SIGKILL');
+        reject(new ServerError(`${name} is not ready within ${START_TIMEOUT_MS / 1000} s; its log is ${logFile}.`));
+      }, START_TIMEOUT_MS);
+      child.on('message', (message) => {
+        if (!isReady(message)) return;
+        clearTimeout(timer);
+        resolve(message);
+      });
+      void this.exited.then(() => {
+        clearTimeout(timer);
+        reject(new ServerError(`${name} does not start: ${lastWords(logFile, logStart)} (its log is ${logFile}).`));
+      });
+    });
+    // Whoever waits for it hears of the failure; a process that is stopped before it is ready has nobody waiting.
+    this.readiness.catch(() => undefined);
+  }
+
+  /** Starts it and returns at once, so that the caller knows the pid from the first moment; see {@link ready}. */
+  static launch(name: ServiceName, options: ServiceOptions): ServiceProcess {
+    const program = serviceProgram(name);
+    const { log, start } = openLog(options.logFile);
+    // Detached: Ctrl-C goes to a terminal's whole process group, but services are stopped in order.
+    const child = fork(program, [], {
+      cwd: workspaceRoot(),
+      env: options.env,
+      execArgv: ['--enable-source-maps'],
+      detached: true,
+      stdio: ['ignore', log, log, 'ipc'],
+    });
+    closeSync(log);
+    return new ServiceProcess(name, child, options.logFile, start);
+  }
+
+  ready(): Promise<Ready> {
+    return this.readiness;
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.child.kill(signal);
+  }
+
+  /** Orderly, with `signal`; by force when it does not keep its promise. */
+  async stop(signal: 'SIGTERM' | 'SIGINT' = 'SIGINT'): Promise<void> {
+    this.child.kill(signal);
+    const timer = setTimeout(() => this.child.kill('SIGKILL'), STOP_TIMEOUT_MS);
+    await this.exited;
+    clearTimeout(timer);
+  }
+
+  /** `kill -9`. */
+  async stopAtOnce(): Promise<void> {
+    this.child.kill('SIGKILL');
+    await this.exited;
+  }
+}
+
+/** Brings a service's own schema (and streams) to today's form: `main.js migrate`. */
+export function migrate(name: ServiceName, options: ServiceOptions & { signal?: AbortSignal }): Promise<void> {
+  const { log, start } = openLog(options.logFile);
+  const child = fork(serviceProgram(name), ['migrate'], {
+    cwd: workspaceRoot(),
+    env: options.env,
+    execArgv: ['--enable-source-maps'],
+    stdio: ['ignore', log, log, 'ipc'],
+    ...(options.signal ? { signal: options.signal } : {}),
+  });
+  closeSync(log);
+  return new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('exit', (code) => {
+      if (code === 0) resolve();
+      else
+        reject(
+          new ServerError(
+            `The migration of ${name} failed: ${lastWords(options.logFile, start)} (its log is ${options.logFile}).`,
+          ),
+        );
+    });
+  });
+}
+
+function openLog(logFile: string): { log: number; start: number } {
+  mkdirSync(path.dirname(logFile), { recursive: true });
+  const log = openSync(logFile, 'a');
+  return { log, start: statSync(logFile).size };
+}
+
+function isReady(message: unknown): message is Ready {
+  return typeof message === 'object' && message !== null && (message as { type?: unknown }).type === 'ready';
+}
+
+/** The last thing a process said, as a sentence for people: log lines are JSON, wrong settings plain text. */
+function lastWords(logFile: string, start: number): string {
+  const text = readFileSync(logFile).subarray(start).toString('utf8').trim();
+  const line = text.split('\n').at(-1) ?? '';
+  try {
+    const { error, message } = JSON.parse(line) as { error?: string; message?: string };
+    return [message, error?.split('\n')[0]].filter(Boolean).join(': ');
+  } catch {
+    return line || 'it says nothing';
+  }
+}

@@ -1,0 +1,9 @@
+import { run } from 'jest';
+import { workspaceRoot } from '@keyturn/testing';
+
+/**
+ * `npm test`: every test of every project, on servers that Jest's set-up starts. The door of all commands has built the
+ * services by now, which the end-to-end tests run as processes. Arguments go to Jest.
+ */
+process.chdir(workspaceRoot());
+void run(['--maxWorkers=2', ...process.argv.slice(2)]);

@@ -44,7 +44,7 @@ export class AddressGuard {
   /** Throws or rejects with a {@link Fault}. */
   addressesOf(destination: Destination): readonly string[] | Promise<readonly string[]> {
     const found = this.names.resolve(destination.hostname);
-    return found instanceof Promise
+    return 'then' in found
       ? found.then((addresses) => this.judge(destination, addresses))
       : this.judge(destination, found);
   }

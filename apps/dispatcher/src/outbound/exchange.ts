@@ -68,7 +68,7 @@ export class Exchange {
           status: reply.status,
           fault: null,
           headers: reply.headersText(),
-          body: text instanceof Promise ? await text : text,
+          body: text === null || typeof text === 'string' ? text : await text,
           retryAfter: reply.header('retry-after') || null,
           ...progress,
           firstByteMs: reply.firstByteAt - start,
@@ -94,7 +94,7 @@ export class Exchange {
   private async connection(destination: Destination, progress: Progress, start: number): Promise<Connection> {
     const found = this.guard.addressesOf(destination);
     let addresses: readonly string[];
-    if (found instanceof Promise) {
+    if ('then' in found) {
       const lookupMs = this.options.timeoutMs - (performance.now() - start);
       addresses = await within(
         found,

@@ -1,3 +1,4 @@
+import { errors } from 'undici';
 import type { FaultClass } from '@keyturn/webhook-store';
 
 /** Why no answer came, as a value: a receiver's failure is an outcome of ours, not an error. */
@@ -50,11 +51,9 @@ export function tlsFault(hostname: string, error: unknown): Fault {
 /** A failure on an open connection, before the head of an answer was complete. */
 export function exchangeFault(error: unknown): Fault {
   if (error instanceof Fault) return error;
-  const code = codeOf(error);
-  if (code.startsWith('HPE_')) return new Fault('protocol', 'the receiver did not answer in HTTP/1.1', error);
-  if (code === 'UND_ERR_HEADERS_OVERFLOW')
-    return new Fault('protocol', 'the head of the answer is longer than 16 KiB', error);
-  if (code === 'UND_ERR_SOCKET' && /^bad /.test(messageOf(error)))
+  if (error instanceof errors.HTTPParserError)
     return new Fault('protocol', 'the receiver did not answer in HTTP/1.1', error);
-  return new Fault('reset', 'the receiver closed the connection without an answer', error);
+  if (error instanceof errors.HeadersOverflowError)
+    return new Fault('protocol', 'the head of the answer is longer than 16 KiB', error);
+  return new Fault('reset', 'the connection ended without an answer', error);
 }

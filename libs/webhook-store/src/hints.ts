@@ -1,0 +1,25 @@
+/**
+ * Words between webhook-service and the dispatchers, without an answer and without a promise: what they say stands in the
+ * database too, a hint only makes it known sooner.
+ */
+export const hintSubject = 'hint.webhooks';
+
+export interface WebhookHint {
+  /** The number of `wh_<n>` whose settings or state have changed, or for which something has become due. */
+  readonly endpointId: string;
+}
+
+export const encodeHint = (hint: WebhookHint): Uint8Array => Buffer.from(JSON.stringify(hint), 'utf8');
+
+/** Undefined for anything else that arrives on the subject. */
+export function decodeHint(bytes: Uint8Array): WebhookHint | undefined {
+  try {
+    const hint: unknown = JSON.parse(Buffer.from(bytes).toString('utf8'));
+    if (typeof hint !== 'object' || hint === null || !('endpointId' in hint)) return undefined;
+    return typeof hint.endpointId === 'string' && /^\d{1,18}$/.test(hint.endpointId)
+      ? { endpointId: hint.endpointId }
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -10,3 +10,13 @@ export {
   type Parameters,
   type ParseOptions,
 } from './parse';
+export { listStatement, type ListStatement } from './list-statement';
+export { type ListRow } from './list-sql';
+export { planList, sessionSettings, type ListPlan, type SessionKind } from './plan';
+export {
+  mapColumns,
+  type ColumnMapping,
+  type ColumnOptions,
+  type ColumnType,
+  type TableMapping,
+} from './table-mapping';

@@ -47,6 +47,9 @@ export default tseslint.config(
       eqeqeq: 'error',
     },
   },
-  { files: ['**/*.spec.ts'], rules: { '@nx/enforce-module-boundaries': boundaries(['lib:testing']) } },
+  {
+    files: ['**/*.spec.ts', '**/*.fixture.ts'],
+    rules: { '@nx/enforce-module-boundaries': boundaries(['lib:testing']) },
+  },
   { files: ['tools/**/*.ts'], rules: { 'no-console': 'off' } },
 );

@@ -1,3 +1,6 @@
+import { spaceIdPattern } from './domain-event';
+import { checkDatetime } from './values';
+
 /**
  * A message of stream `EVENTS`: one committed change of one record, after `data-service` has applied it. The body is the
  * webhook payload as it will be signed; what a dispatcher must know beside it stands in the headers.
@@ -50,6 +53,9 @@ export function readCommittedEvent(
   const recordId = Number(header('Keyturn-Record'));
   if (stream !== 'events' || !spaceId || !resource || !action || rest.length) return undefined;
   if (!id || !Number.isSafeInteger(sequence) || !Number.isSafeInteger(recordId)) return undefined;
+  const time = header('Keyturn-Time');
+  const committedAt = header('Keyturn-Committed');
+  if (!spaceIdPattern.test(spaceId) || !checkDatetime(time).ok || !checkDatetime(committedAt).ok) return undefined;
   const changed = header('Keyturn-Changed');
   const traceparent = header('traceparent');
   return {
@@ -58,8 +64,8 @@ export function readCommittedEvent(
     sequence,
     event: `${resource}.${action}`,
     recordId,
-    time: header('Keyturn-Time'),
-    committedAt: header('Keyturn-Committed'),
+    time,
+    committedAt,
     changed: changed ? changed.split(',') : [],
     ...(traceparent ? { traceparent } : {}),
     payload,

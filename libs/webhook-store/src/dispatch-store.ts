@@ -1,0 +1,338 @@
+import { isMissingDay, ensureDays, ensureDaysAhead } from './days';
+import * as sql from './dispatch-statements';
+import type {
+  Accepted,
+  AcceptedDelivery,
+  AcceptedEvent,
+  AttemptReason,
+  AttemptResult,
+  ClaimedDelivery,
+  DispatchStore,
+  Endpoint,
+  EndpointState,
+  InstanceId,
+  Room,
+  TestMessage,
+} from './dispatch-store.types';
+import { endpointHeaders, endpointSecrets } from './endpoint-secrets';
+import type { SecretBox } from './secret-box';
+import { addVersion, cancelWaiting } from './webhook-statements';
+import { testEventName } from '@keyturn/contracts';
+import { spaceId, spaceNumber, type Database, type Queries } from '@keyturn/platform/database';
+
+export interface DispatchStoreOptions {
+  /** Attempts of the common schedule, the first one included: what `maxAttempts` shows (T-092). */
+  readonly maxAttempts: number;
+  /** How long after a failed probe a disabled endpoint is tried again. */
+  readonly probeIntervalMs: number;
+}
+
+interface AcceptRow {
+  id: string;
+  message_id: string;
+  endpoint_id: string;
+  revision: number;
+  thin: boolean;
+  leased: boolean;
+  ordered: boolean;
+}
+
+interface ClaimRow {
+  delivery_id: string;
+  endpoint_id: string;
+  space_id: string;
+  message_id: string;
+  sequence: string | null;
+  thin: boolean;
+  attempts: number;
+  attempts_before: number;
+  reason: string;
+  revision: number;
+  not_before: number;
+  due_since: number;
+  event: string;
+  record_id: string;
+  time: Date;
+  committed_at: Date;
+  traceparent: string | null;
+  payload: Buffer;
+}
+
+interface TurnedOffRow {
+  space_id: string;
+  events: string[];
+  thin: boolean;
+  filter: string | null;
+  sequence: string | null;
+}
+
+interface EndpointRow {
+  id: string;
+  space_id: string;
+  revision: number;
+  status: EndpointState;
+  url: string;
+  secret_enc: Buffer | null;
+  previous_secret_enc: Buffer | null;
+  previous_secret_until: Date | null;
+  retry_schedule: string[] | null;
+  ordering: 'none' | 'record';
+  rate_limit: number | null;
+  headers_enc: Buffer | null;
+}
+
+/** What an attempt keeps of a response, and what the delivery shows of it (T-092). */
+const maxBodyBytes = 16 * 1024;
+const maxExcerptBytes = 2_000;
+
+export class PostgresDispatchStore implements DispatchStore {
+  private readonly db: Queries;
+  /** Where the last claim's round over the endpoints ended, so that no endpoint is always first. */
+  private round = '0';
+
+  constructor(
+    private readonly database: Database,
+    private readonly secrets: SecretBox,
+    private readonly options: DispatchStoreOptions,
+  ) {
+    this.db = database.acrossSpaces('a dispatcher sends the deliveries of all Spaces');
+  }
+
+  /** The days to come have their partitions; an event of another day makes its own. */
+  ensureDaysAhead(now: Date): Promise<void> {
+    return ensureDaysAhead(this.database, now);
+  }
+
+  async register(leaseMs: number): Promise<InstanceId> {
+    const [row] = await this.db.query<{ id: string }>(sql.register, [leaseMs]);
+    return (row as { id: string }).id;
+  }
+
+  async renew(instance: InstanceId, leaseMs: number): Promise<boolean> {
+    return (await this.db.query(sql.renew, [instance, leaseMs])).length > 0;
+  }
+
+  async reap(): Promise<number> {
+    await this.db.query(sql.bury);
+    return (await this.db.query(sql.freeOrphans)).length;
+  }
+
+  async retire(instance: InstanceId): Promise<void> {
+    await this.db.query(sql.forget, [instance]);
+    await this.db.query(sql.freeOwn, [instance]);
+  }
+
+  async accept(instance: InstanceId, events: readonly AcceptedEvent[], room: Room): Promise<Accepted> {
+    if (events.length === 0) return { leased: [], waiting: 0 };
+    const values = [instance, ...acceptColumns(events), ...roomValues(room), this.options.maxAttempts];
+    let rows: AcceptRow[];
+    try {
+      rows = await this.db.query<AcceptRow>(sql.accept, values);
+    } catch (error) {
+      if (!isMissingDay(error)) throw error;
+      await ensureDays(this.database, events.map(dayOf));
+      rows = await this.db.query<AcceptRow>(sql.accept, values);
+    }
+    const leased = rows.filter((row) => row.leased);
+    return { leased: leased.map(acceptedDelivery), waiting: rows.length - leased.length };
+  }
+
+  async claim(instance: InstanceId, room: Room): Promise<ClaimedDelivery[]> {
+    await this.db.query(sql.promote);
+    const rows = await this.claimFrom(instance, room, this.round);
+    // The round has reached its end: what is left of the room goes to the endpoints at its beginning.
+    if (rows.length < room.total && this.round !== '0') {
+      this.round = '0';
+      const taken = new Map(room.ofEndpoint);
+      for (const { endpoint_id } of rows) taken.set(endpoint_id, (taken.get(endpoint_id) ?? room.perEndpoint) - 1);
+      rows.push(
+        ...(await this.claimFrom(instance, { ...room, total: room.total - rows.length, ofEndpoint: taken }, '0')),
+      );
+    }
+    this.round = rows.length < room.total ? '0' : (rows.at(-1)?.endpoint_id ?? '0');
+    return rows.map(claimedDelivery);
+  }
+
+  private claimFrom(instance: InstanceId, room: Room, behind: string): Promise<ClaimRow[]> {
+    return this.db.query<ClaimRow>(sql.claim, [instance, ...roomValues(room), behind, this.options.probeIntervalMs]);
+  }
+
+  async nextDueInMs(exceptEndpoints: readonly string[] = []): Promise<number | null> {
+    const [row] = await this.db.query<{ ms: number | null }>(sql.nextDue, [exceptEndpoints]);
+    return row?.ms === null || row?.ms === undefined ? null : Math.max(0, row.ms);
+  }
+
+  async openTest(instance: InstanceId, test: TestMessage): Promise<AcceptedDelivery | null> {
+    const endpoint = /^wh_([1-9]\d{0,17})$/.exec(test.webhookId)?.[1];
+    if (!endpoint) return null;
+    const [resource] = testEventName.split('.');
+    const write = () =>
+      this.database
+        .inSpace(test.spaceId)
+        .query<{ id: string; endpoint_id: string; revision: number }>(sql.openTest, [
+          instance,
+          endpoint,
+          test.messageId,
+          test.time,
+          Buffer.from(test.payload),
+          testEventName,
+          resource,
+        ]);
+    let rows;
+    try {
+      rows = await write();
+    } catch (error) {
+      if (!isMissingDay(error)) throw error;
+      await ensureDaysAhead(this.database, new Date());
+      rows = await write();
+    }
+    const [row] = rows;
+    if (!row) return null;
+    return {
+      id: row.id,
+      messageId: test.messageId,
+      webhookId: row.endpoint_id,
+      revision: row.revision,
+      thin: false,
+    };
+  }
+
+  async endpoints(ids: readonly string[]): Promise<Endpoint[]> {
+    const rows = await this.db.query<EndpointRow>(sql.readEndpoints, [ids]);
+    return rows.map((row) => ({
+      id: row.id,
+      spaceId: spaceId(row.space_id),
+      revision: row.revision,
+      state: row.status,
+      url: row.url,
+      secrets: endpointSecrets(this.secrets, row),
+      previousSecretUntil: row.previous_secret_until?.getTime() ?? null,
+      retryScheduleMs: row.retry_schedule?.map(Number) ?? null,
+      ordering: row.ordering,
+      rateLimit: row.rate_limit,
+      headers: endpointHeaders(this.secrets, row),
+    }));
+  }
+
+  async record(instance: InstanceId, results: readonly AttemptResult[]): Promise<string[]> {
+    if (results.length === 0) return [];
+    const rows = await this.db.query<{ delivery_id: string }>(sql.record, [instance, ...recordColumns(results)]);
+    return [...new Set(rows.map((row) => row.delivery_id))];
+  }
+
+  async release(instance: InstanceId, deliveryIds: readonly string[]): Promise<void> {
+    if (deliveryIds.length) await this.db.query(sql.release, [instance, deliveryIds]);
+  }
+
+  async turnOff(webhookId: string, reason: 'gone'): Promise<void> {
+    await this.database.transaction('an endpoint goes off and what waits for it ends', async (tx) => {
+      const [off] = await tx
+        .acrossSpaces('a dispatcher knows endpoints by their number')
+        .query<TurnedOffRow>(sql.turnOff, [webhookId, reason]);
+      if (!off) return;
+      const db = tx.inSpace(spaceId(off.space_id));
+      await db.query(addVersion, [webhookId, off.sequence ?? 0, false, off.events, off.thin, off.filter]);
+      await db.query(cancelWaiting, [webhookId]);
+    });
+  }
+}
+
+/** The day whose partition holds the message: that of the commit, so a repeat finds the same one. */
+const dayOf = (event: AcceptedEvent) => event.committedAt.slice(0, 'YYYY-MM-DD'.length);
+
+function acceptColumns(events: readonly AcceptedEvent[]): unknown[] {
+  const offsets: number[] = [];
+  let at = 0;
+  for (const { payload } of events) {
+    offsets.push(at);
+    at += payload.length;
+  }
+  return [
+    events.map((event) => event.id),
+    events.map((event) => spaceNumber(event.spaceId)),
+    events.map((event) => event.sequence),
+    events.map((event) => event.event),
+    events.map((event) => event.event.slice(0, event.event.indexOf('.'))),
+    events.map((event) => event.recordId),
+    events.map((event) => event.time),
+    events.map((event) => event.committedAt),
+    events.map((event) => event.changed.join(',')),
+    events.map((event) => event.traceparent ?? null),
+    events.map((event) => event.payload.length),
+    offsets,
+    Buffer.concat(
+      events.map((event) => event.payload),
+      at,
+    ),
+  ];
+}
+
+const roomValues = ({ total, perEndpoint, ofEndpoint }: Room): unknown[] => [
+  total,
+  perEndpoint,
+  JSON.stringify(Object.fromEntries(ofEndpoint)),
+];
+
+function recordColumns(results: readonly AttemptResult[]): unknown[] {
+  return [
+    results.map(({ deliveryId }) => deliveryId),
+    results.map(({ effect }) => effect.kind),
+    results.map(({ effect }) => (effect.kind === 'retry' ? effect.inMs : 0)),
+    results.map(({ effect }) => (effect.kind === 'retry' ? (effect.holdEndpointMs ?? 0) : 0)),
+    results.map(({ attempt }) => attempt.number),
+    results.map(({ attempt }) => attempt.startedAt.toISOString()),
+    results.map(({ attempt }) => attempt.reason),
+    results.map(({ attempt }) => attempt.address),
+    results.map(({ attempt }) => attempt.status),
+    results.map(({ attempt }) => storable(attempt.headers)),
+    results.map(({ attempt }) => storable(attempt.body)),
+    results.map(({ attempt }) => attempt.faultClass),
+    results.map(({ attempt }) => storable(attempt.error)),
+    results.map(({ attempt }) => attempt.dnsMs),
+    results.map(({ attempt }) => attempt.connectMs),
+    results.map(({ attempt }) => attempt.tlsMs),
+    results.map(({ attempt }) => attempt.firstByteMs),
+    results.map(({ attempt }) => attempt.totalMs),
+    results.map(({ attempt }) => storable(attempt.body, maxExcerptBytes)),
+  ];
+}
+
+/** A receiver's text as Postgres can hold it: bounded, no NUL, whole characters only. */
+function storable(text: string | null, maxBytes = maxBodyBytes): string | null {
+  if (text === null) return null;
+  const bytes = Buffer.from(text.slice(0, maxBytes).replaceAll('\0', '\uFFFD'), 'utf8');
+  if (bytes.length <= maxBytes) return bytes.toString('utf8');
+  let end = maxBytes;
+  // Not within a character: its later bytes begin with the bits 10.
+  while (((bytes[end] as number) & 0xc0) === 0x80) end--;
+  return bytes.toString('utf8', 0, end);
+}
+
+const acceptedDelivery = (row: AcceptRow): AcceptedDelivery => ({
+  id: row.id,
+  messageId: row.message_id,
+  webhookId: row.endpoint_id,
+  revision: row.revision,
+  thin: row.thin,
+});
+
+const claimedDelivery = (row: ClaimRow): ClaimedDelivery => ({
+  id: row.delivery_id,
+  messageId: row.message_id,
+  webhookId: row.endpoint_id,
+  revision: row.revision,
+  thin: row.thin,
+  spaceId: spaceId(row.space_id),
+  event: row.event,
+  recordId: Number(row.record_id),
+  sequence: row.sequence === null ? null : Number(row.sequence),
+  time: row.time.toISOString(),
+  committedAt: row.committed_at.toISOString(),
+  ...(row.traceparent === null ? {} : { traceparent: row.traceparent }),
+  payload: row.payload,
+  attempts: row.attempts,
+  attemptsBefore: row.attempts_before,
+  reason: row.reason as AttemptReason,
+  notBeforeInMs: row.not_before,
+  dueSinceMs: row.due_since,
+});

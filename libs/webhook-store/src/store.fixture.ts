@@ -1,0 +1,170 @@
+import { freshDatabase, type FreshDatabase } from '@keyturn/testing';
+import { makeDatabase, runMigrations, type Database } from '@keyturn/platform/database';
+import { newUlid } from '@keyturn/platform/ids';
+import { Log } from '@keyturn/platform/logs';
+import { PostgresDispatchStore } from './dispatch-store';
+import type { AcceptedEvent, AttemptResult, InstanceId, Room } from './dispatch-store.types';
+import { webhookMigrations } from './migrations';
+import { SecretBox } from './secret-box';
+import { newSigningSecret } from './signature';
+import { WebhookStore, type NewWebhook, type StoredWebhook } from './webhook-store';
+
+/** A migrated database of its own, the two stores on it, and the few moves that most tests begin with. */
+export class StoreFixture {
+  private sequences = new Map<string, number>();
+
+  private constructor(
+    private readonly fresh: FreshDatabase,
+    readonly database: Database,
+    readonly secrets: SecretBox,
+    readonly webhooks: WebhookStore,
+    readonly dispatch: PostgresDispatchStore,
+  ) {}
+
+  static async open(): Promise<StoreFixture> {
+    const fresh = await freshDatabase({
+      name: 'webhooks',
+      migrate: (url) =>
+        runMigrations({ url, schema: 'webhooks', migrations: webhookMigrations, log: Log.create('test', 'silent') }),
+    });
+    const database = makeDatabase(fresh.url);
+    const secrets = new SecretBox('a key for tests of at least thirty-two characters');
+    return new StoreFixture(
+      fresh,
+      database,
+      secrets,
+      new WebhookStore(database, secrets),
+      new PostgresDispatchStore(database, secrets, { maxAttempts: 9, probeIntervalMs: 60_000 }),
+    );
+  }
+
+  async close(): Promise<void> {
+    await this.database.close();
+    await this.fresh.drop();
+  }
+
+  /** The newest sequence of a Space: what `data.space.position` would say. */
+  position(spaceId: string): number {
+    return this.sequences.get(spaceId) ?? 0;
+  }
+
+  webhook(spaceId: string, settings: Partial<NewWebhook> = {}): Promise<StoredWebhook> {
+    return this.webhooks.create(
+      spaceId,
+      {
+        name: 'CRM',
+        url: 'https://example.com/hook',
+        events: ['file.created', 'file.updated'],
+        isActive: true,
+        rateLimit: null,
+        ordering: 'none',
+        retryScheduleMs: null,
+        thin: false,
+        filter: null,
+        headers: {},
+        signingSecret: newSigningSecret(),
+        ...settings,
+      },
+      { position: this.position(spaceId), quota: 1_000 },
+    );
+  }
+
+  /** The next event of the Space, committed now. */
+  event(spaceId: string, change: Partial<AcceptedEvent> & { data?: object } = {}): AcceptedEvent {
+    const sequence = this.position(spaceId) + 1;
+    this.sequences.set(spaceId, sequence);
+    const { data, ...rest } = change;
+    const time = new Date().toISOString();
+    const event = {
+      id: `evt_${newUlid()}`,
+      spaceId,
+      sequence,
+      event: 'file.updated',
+      recordId: 12345,
+      time,
+      committedAt: time,
+      changed: ['name'],
+      ...rest,
+    };
+    const body = { event: event.event, data: { id: event.recordId, ...data }, timestamp: event.time };
+    return { payload: Buffer.from(JSON.stringify(body)), ...event };
+  }
+
+  events(spaceId: string, count: number, change: Partial<AcceptedEvent> = {}): AcceptedEvent[] {
+    return Array.from({ length: count }, () => this.event(spaceId, change));
+  }
+
+  instance(leaseMs = 60_000): Promise<InstanceId> {
+    return this.dispatch.register(leaseMs);
+  }
+
+  /** The stored state of all deliveries, oldest first. */
+  async deliveries(): Promise<DeliveryState[]> {
+    return this.database.acrossSpaces('a test looks at everything').query<DeliveryState>({
+      name: 'test.deliveries',
+      text: `select d.id, d.endpoint_id, d.message_id, d.status, d.attempts, d.response_status, d.response_body, d.next_retry_at,
+                    d.delivered_at, d.error, d.troubled, q.state, q.owner
+             from webhooks.delivery d left join webhooks.queue q on q.delivery_id = d.id order by d.id`,
+    });
+  }
+
+  /** Makes everything that is scheduled due, as if its time had passed. */
+  async passTime(): Promise<void> {
+    await this.database.acrossSpaces('a test moves time').query({
+      name: 'test.pass_time',
+      text: `update webhooks.queue set due_at = now() - interval '1 ms' where state = 'scheduled'`,
+    });
+  }
+}
+
+export interface DeliveryState extends Record<string, unknown> {
+  id: string;
+  endpoint_id: string;
+  message_id: string;
+  status: string;
+  attempts: number;
+  response_status: number | null;
+  response_body: string | null;
+  next_retry_at: Date | null;
+  delivered_at: Date | null;
+  error: string | null;
+  troubled: boolean;
+  state: string | null;
+  owner: string | null;
+}
+
+export const room = (total = 100, perEndpoint = total, ofEndpoint: Record<string, number> = {}): Room => ({
+  total,
+  perEndpoint,
+  ofEndpoint: new Map(Object.entries(ofEndpoint)),
+});
+
+/** An attempt's result; a success unless told. */
+export function result(
+  deliveryId: string,
+  effect: AttemptResult['effect'] = { kind: 'delivered' },
+  attempt: Partial<AttemptResult['attempt']> = {},
+): AttemptResult {
+  const delivered = effect.kind === 'delivered';
+  return {
+    deliveryId,
+    effect,
+    attempt: {
+      number: 1,
+      startedAt: new Date(),
+      reason: 'first',
+      address: '127.0.0.1',
+      status: delivered ? 200 : 500,
+      headers: 'content-type: text/plain',
+      body: delivered ? 'OK' : 'no',
+      faultClass: delivered ? null : 'status',
+      error: delivered ? null : 'the receiver answered 500',
+      dnsMs: 0.1,
+      connectMs: 0.2,
+      tlsMs: null,
+      firstByteMs: 1.5,
+      totalMs: 2.5,
+      ...attempt,
+    },
+  };
+}

@@ -1,0 +1,113 @@
+import { statement } from '@keyturn/platform/database';
+
+/** The statements of {@link WebhookStore}. `$1` is the Space in each. */
+
+const columns = `id, space_id, name, url, events, is_active, status, disabled_reason, rate_limit, ordering, retry_schedule, thin,
+  filter::text as filter, headers_enc, previous_secret_until, signature_public_key, created_at, updated_at`;
+
+/** Whoever counts against a quota of the Space holds this row. */
+export const lockSpace = statement(
+  'webhooks.space.lock',
+  `insert into webhooks.space (space_id) values ($1) on conflict (space_id) do update set space_id = excluded.space_id`,
+);
+
+export const count = statement(
+  'webhooks.endpoint.count',
+  `select count(*)::int as endpoints from webhooks.endpoint
+   where space_id = $1 and deleted_at is null and parent_id is null`,
+);
+
+export const insert = statement(
+  'webhooks.endpoint.insert',
+  `with made as (
+     insert into webhooks.endpoint (space_id, name, url, events, secret_enc, is_active, rate_limit, ordering, retry_schedule, thin, filter,
+                                    headers_enc)
+     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+     returning *
+   ), stated as (
+     insert into webhooks.endpoint_state (endpoint_id) select id from made
+   ), versioned as (
+     insert into webhooks.endpoint_version (endpoint_id, version, space_id, from_sequence, deliver, events, thin, filter)
+     select id, 1, space_id, $13::bigint + 1, is_active, events, thin, filter from made where space_id = $1
+   )
+   select ${columns} from made`,
+);
+
+const own = 'space_id = $1 and id = $2 and deleted_at is null and parent_id is null';
+
+export const get = statement('webhooks.endpoint.get', `select ${columns} from webhooks.endpoint where ${own}`);
+
+export const lock = statement(
+  'webhooks.endpoint.lock',
+  `select ${columns} from webhooks.endpoint where ${own} for update`,
+);
+
+export const update = statement(
+  'webhooks.endpoint.update',
+  `update webhooks.endpoint
+   set name = $3, url = $4, events = $5, is_active = $6, rate_limit = $7, ordering = $8, retry_schedule = $9, thin = $10, filter = $11,
+       headers_enc = $12, disabled_reason = $13, disabled_at = case when $13::text is null then null else disabled_at end,
+       revision = revision + 1, updated_at = greatest(now(), updated_at + interval '1 ms')
+   where ${own}
+   returning ${columns}`,
+);
+
+/** From behind this position of the Space's sequence on, another version says what is owed. */
+export const addVersion = statement(
+  'webhooks.endpoint.add_version',
+  `with latest as (
+     select version, from_sequence, greatest(from_sequence, $3::bigint + 1) as next_from
+     from webhooks.endpoint_version where space_id = $1 and endpoint_id = $2 order by version desc limit 1
+   ), closed as (
+     update webhooks.endpoint_version v set until_sequence = latest.next_from
+     from latest where v.endpoint_id = $2 and v.version = latest.version
+   )
+   insert into webhooks.endpoint_version (endpoint_id, version, space_id, from_sequence, deliver, events, thin, filter)
+   select $2, latest.version + 1, $1, latest.next_from, $4, $5, $6, $7 from latest`,
+);
+
+/** A version that never held for any event. */
+export const dropEmptyVersions = statement(
+  'webhooks.endpoint.drop_empty',
+  `delete from webhooks.endpoint_version where space_id = $1 and endpoint_id = $2 and from_sequence = until_sequence`,
+);
+
+/** The secrets go at once: nothing will be signed for it any more. */
+export const remove = statement(
+  'webhooks.endpoint.delete',
+  `update webhooks.endpoint
+   set deleted_at = now(), updated_at = now(), is_active = false, secret_enc = null, previous_secret_enc = null, headers_enc = null,
+       signature_key_enc = null, revision = revision + 1
+   where ${own}
+   returning id`,
+);
+
+/** Ends what waits of an endpoint; what is on its way ends when its dispatcher reports. */
+export const cancelWaiting = statement(
+  'webhooks.endpoint.cancel_waiting',
+  `with waiting as materialized (
+     select delivery_id from webhooks.queue where space_id = $1 and endpoint_id = $2 and state <> 'leased'
+     order by delivery_id for update
+   ), gone as (
+     delete from webhooks.queue q using waiting w where q.delivery_id = w.delivery_id and q.state <> 'leased'
+     returning q.delivery_id, q.day, q.status_before
+   )
+   update webhooks.delivery d
+   set status = coalesce(gone.status_before, 'cancelled'), troubled = gone.status_before is distinct from 'success',
+       next_retry_at = null
+   from gone where d.id = gone.delivery_id and d.day = gone.day`,
+);
+
+/** One more test call, if the last minute has room for it: else how long until it has. */
+export const takeTest = statement(
+  'webhooks.space.take_test',
+  `with recent as (
+     select array(select call from unnest(test_calls) as call where call > now() - interval '1 minute' order by call) as calls
+     from webhooks.space where space_id = $1
+   )
+   update webhooks.space s
+   set test_calls = case when cardinality(recent.calls) < $2::int then recent.calls || now()::timestamptz(3) else recent.calls end
+   from recent where s.space_id = $1
+   returning cardinality(recent.calls) < $2::int as taken,
+             extract(epoch from recent.calls[1] + interval '1 minute' - now())::float8 as wait_seconds`,
+);

@@ -1,0 +1,224 @@
+import * as sql from './webhook-statements';
+import { endpointHeaders } from './endpoint-secrets';
+import { secretContext, type SecretBox } from './secret-box';
+import { ApiError, validationError } from '@keyturn/contracts';
+import { spaceNumber, type Database, type Transaction } from '@keyturn/platform/database';
+
+export type Ordering = 'none' | 'record';
+
+/** What an owner chooses about a webhook. */
+export interface WebhookSettings {
+  readonly name: string;
+  readonly url: string;
+  readonly events: readonly string[];
+  readonly isActive: boolean;
+  /** Deliveries a second; null without a limit. */
+  readonly rateLimit: number | null;
+  readonly ordering: Ordering;
+  /** Offsets between attempts; null for the common ones. */
+  readonly retryScheduleMs: readonly number[] | null;
+  readonly thin: boolean;
+  readonly filter: WebhookFilter | null;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** Conditions on the fields of a resource, all of which must be met; a resource that is not named passes. */
+export type WebhookFilter = Readonly<Record<string, readonly FilterCondition[]>>;
+
+export interface FilterCondition {
+  readonly field: string;
+  readonly operator: string;
+  readonly value?: unknown;
+}
+
+export type NewWebhook = WebhookSettings & { readonly signingSecret: string };
+export type WebhookChange = Partial<WebhookSettings>;
+
+export interface StoredWebhook extends WebhookSettings {
+  /** `wh_<n>` */
+  readonly id: string;
+  readonly status: 'active' | 'inactive' | 'paused' | 'disabled';
+  readonly disabledReason: string | null;
+  readonly previousSecretUntil: string | null;
+  readonly createdAt: string;
+  readonly updatedAt: string;
+}
+
+interface EndpointRow {
+  id: string;
+  space_id: string;
+  name: string;
+  url: string;
+  events: string[];
+  is_active: boolean;
+  status: StoredWebhook['status'];
+  disabled_reason: string | null;
+  rate_limit: number | null;
+  ordering: Ordering;
+  retry_schedule: string[] | null;
+  thin: boolean;
+  filter: string | null;
+  headers_enc: Buffer | null;
+  previous_secret_until: Date | null;
+  created_at: Date;
+  updated_at: Date;
+}
+
+/** `wh_42` → `42`; undefined for anything else (T-083). */
+export function webhookNumber(id: string): string | undefined {
+  return /^wh_([1-9]\d{0,17})$/.exec(id)?.[1];
+}
+
+/** Subscriptions of a Space: their settings, their history, and what changes with them. */
+export class WebhookStore {
+  constructor(
+    private readonly database: Database,
+    private readonly secrets: SecretBox,
+  ) {}
+
+  /** `position` is the newest sequence of the Space: every event behind it is owed. */
+  async create(
+    spaceId: string,
+    webhook: NewWebhook,
+    { position, quota }: { position: number; quota: number },
+  ): Promise<StoredWebhook> {
+    return this.database.transaction('a quota is counted under its Space, then used', async (tx) => {
+      const db = tx.inSpace(spaceId);
+      await db.query(sql.lockSpace);
+      const [counted] = await db.query<{ endpoints: number }>(sql.count);
+      if ((counted?.endpoints ?? 0) >= quota)
+        throw validationError('webhooks', `A Space has at most ${quota} webhooks`);
+      const [row] = await db.query<EndpointRow>(sql.insert, [...this.insertValues(spaceId, webhook), position]);
+      return this.stored(row as EndpointRow);
+    });
+  }
+
+  private insertValues(spaceId: string, webhook: NewWebhook): unknown[] {
+    const context = secretContext(spaceNumber(spaceId));
+    return [
+      webhook.name,
+      webhook.url,
+      webhook.events,
+      this.secrets.seal(webhook.signingSecret, context),
+      webhook.isActive,
+      ...this.deliveryValues(spaceId, webhook),
+    ];
+  }
+
+  private deliveryValues(spaceId: string, webhook: WebhookSettings): unknown[] {
+    return [
+      webhook.rateLimit,
+      webhook.ordering,
+      webhook.retryScheduleMs,
+      webhook.thin,
+      webhook.filter && JSON.stringify(webhook.filter),
+      Object.keys(webhook.headers).length
+        ? this.secrets.seal(JSON.stringify(webhook.headers), secretContext(spaceNumber(spaceId)))
+        : null,
+    ];
+  }
+
+  async get(spaceId: string, id: string): Promise<StoredWebhook | undefined> {
+    const number = webhookNumber(id);
+    if (!number) return undefined;
+    const [row] = await this.database.inSpace(spaceId).query<EndpointRow>(sql.get, [number]);
+    return row && this.stored(row);
+  }
+
+  /**
+   * Changes settings. What a change says of events holds from behind `position` on; deactivation ends what waits (T-089).
+   * Undefined when the Space has no such webhook.
+   */
+  async update(
+    spaceId: string,
+    id: string,
+    change: WebhookChange,
+    position: number,
+  ): Promise<StoredWebhook | undefined> {
+    const number = webhookNumber(id);
+    if (!number) return undefined;
+    return this.database.transaction('settings, their history and what waits change together', async (tx) => {
+      const [locked] = await tx.inSpace(spaceId).query<EndpointRow>(sql.lock, [number]);
+      if (!locked) return undefined;
+      const before = this.stored(locked);
+      const after = { ...before, ...change };
+      // Switched on again, or off by its owner: in either case it is no longer what failure made of it.
+      const disabledReason = change.isActive === undefined ? before.disabledReason : null;
+      const [row] = await tx
+        .inSpace(spaceId)
+        .query<EndpointRow>(sql.update, [
+          number,
+          after.name,
+          after.url,
+          after.events,
+          after.isActive,
+          ...this.deliveryValues(spaceId, after),
+          disabledReason,
+        ]);
+      if (owes(before) !== owes(after)) await addVersion(tx, spaceId, number, after, position);
+      if (!after.isActive) await tx.inSpace(spaceId).query(sql.cancelWaiting, [number]);
+      return this.stored(row as EndpointRow);
+    });
+  }
+
+  /** False when the Space has no such webhook. Nothing more is delivered, and its secrets are gone. */
+  async remove(spaceId: string, id: string): Promise<boolean> {
+    const number = webhookNumber(id);
+    if (!number) return false;
+    return this.database.transaction('an endpoint and what waits for it go together', async (tx) => {
+      const db = tx.inSpace(spaceId);
+      if (!(await db.query(sql.remove, [number])).length) return false;
+      await db.query(sql.cancelWaiting, [number]);
+      return true;
+    });
+  }
+
+  /** Takes one of the Space's test calls of this minute, or says by a 429 when the next is free. */
+  async takeTest(spaceId: string, quota: number): Promise<void> {
+    await this.database.transaction('a quota is counted under its Space, then used', async (tx) => {
+      const db = tx.inSpace(spaceId);
+      await db.query(sql.lockSpace);
+      const [row] = await db.query<{ taken: boolean; wait_seconds: number }>(sql.takeTest, [quota]);
+      if (row && !row.taken)
+        throw new ApiError('RATE_LIMIT_EXCEEDED', `A Space may send ${quota} test events a minute`, {
+          retryAfterSeconds: Math.max(1, Math.ceil(row.wait_seconds)),
+        });
+    });
+  }
+
+  private stored(row: EndpointRow): StoredWebhook {
+    return {
+      id: `wh_${row.id}`,
+      name: row.name,
+      url: row.url,
+      events: row.events,
+      isActive: row.is_active,
+      status: row.status,
+      disabledReason: row.disabled_reason,
+      rateLimit: row.rate_limit,
+      ordering: row.ordering,
+      retryScheduleMs: row.retry_schedule?.map(Number) ?? null,
+      thin: row.thin,
+      filter: row.filter === null ? null : (JSON.parse(row.filter) as WebhookFilter),
+      headers: endpointHeaders(this.secrets, row),
+      previousSecretUntil: row.previous_secret_until?.toISOString() ?? null,
+      createdAt: row.created_at.toISOString(),
+      updatedAt: row.updated_at.toISOString(),
+    };
+  }
+}
+
+/** What decides which events are owed and as which bytes: one text per version. */
+const owes = ({ isActive, events, thin, filter }: WebhookSettings) => JSON.stringify([isActive, events, thin, filter]);
+
+async function addVersion(
+  tx: Transaction,
+  spaceId: string,
+  number: string,
+  { isActive, events, thin, filter }: WebhookSettings,
+  position: number,
+): Promise<void> {
+  const db = tx.inSpace(spaceId);
+  await db.query(sql.addVersion, [number, position, isActive, events, thin, filter && JSON.stringify(filter)]);
+  await db.query(sql.dropEmptyVersions, [number]);
+}

@@ -23,7 +23,8 @@ export class Administration {
     return new Administration(link, adminToken);
   }
 
-  async request<N extends OperationName & `admin.${string}`>(operation: N, request: RequestOf<N>): Promise<ReplyOf<N>> {
+  /** Services ask one another the other operations in the same way. */
+  async request<N extends OperationName>(operation: N, request: RequestOf<N>): Promise<ReplyOf<N>> {
     const { head } = await this.rpc.request(operation, request, {
       adminToken: this.adminToken,
       deadlineMs: DEADLINE_MS,

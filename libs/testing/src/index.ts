@@ -1,6 +1,7 @@
 export { Administration } from './administration';
 export { FreshNats, freshNats } from './brokers';
 export { type DatabaseTemplate, type FreshDatabase, freshDatabase } from './databases';
+export { type Answer, HttpSink, type ReceivedRequest, type Script, type SinkOptions } from './http-sink';
 export { freePort, portIsTaken } from './servers/free-port';
 export { NatsServer, type NatsOptions } from './servers/nats';
 export { natsProgram } from './servers/nats-program';
@@ -16,5 +17,6 @@ export {
   serviceProgram,
   services,
 } from './servers/service-process';
+export { type InstanceName, type PublishedEvent, startSystem, type SystemOptions, TestSystem } from './system';
 export { waitFor } from './wait-for';
 export { keyturnHome, workspaceRoot } from './workspace';

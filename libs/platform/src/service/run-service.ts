@@ -1,13 +1,7 @@
 import 'reflect-metadata';
-import {
-  type DynamicModule,
-  type INestApplicationContext,
-  type INestMicroservice,
-  type LoggerService,
-  type Type,
-} from '@nestjs/common';
+import { type DynamicModule, type INestApplicationContext, type LoggerService, type Type } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
-import type { MicroserviceOptions } from '@nestjs/microservices';
+import type { MicroserviceOptions, NestMicroservice } from '@nestjs/microservices';
 import type { FastifyAdapter, NestFastifyApplication } from '@nestjs/platform-fastify';
 import { readSettings, settingsSummary, SettingsError, type CommonSettings, type SettingsSpec } from '../config';
 import { makeDatabase, type DatabaseOptions } from '../database';
@@ -132,7 +126,12 @@ async function startNest<S extends CommonSettings>(
     abortOnError: false,
     bodyParser: false,
   });
-  const operations: INestMicroservice = app.connectMicroservice<MicroserviceOptions>({ strategy });
+  // Set up when it starts, so that it takes our filter; the application runs the hooks of the modules they share.
+  const operations = app.connectMicroservice<MicroserviceOptions>(
+    { strategy },
+    { deferInitialization: true },
+  ) as NestMicroservice;
+  operations.setIsInitHookCalled(true);
   operations.useGlobalFilters(new PassErrors());
   await definition.http.configure(app, settings);
   await app.startAllMicroservices();

@@ -1,0 +1,4 @@
+import { Access1763600000000 } from './1763600000000-access';
+
+/** In order; listed, so that what is bundled is what runs. */
+export const migrations = [Access1763600000000];

@@ -1,0 +1,45 @@
+import { validationError } from '@keyturn/contracts';
+
+/** Deeper than any body of ours, and far from what would overflow a stack on its way through the services. */
+const maxDepth = 32;
+
+const utf8 = new TextDecoder('utf-8', { fatal: true });
+
+/** A request's body as a value; undefined where there is none. Whatever cannot be one is a 400 (T-094). */
+export function parseJsonBody(bytes: Uint8Array): unknown {
+  if (bytes.length === 0) return undefined;
+  let value: unknown;
+  try {
+    const text = utf8.decode(bytes);
+    if (isTooDeep(text)) throw validationError('body', `The body is nested deeper than ${maxDepth} levels`);
+    value = JSON.parse(text, refusePrototype);
+  } catch (error) {
+    if (error instanceof SyntaxError || error instanceof TypeError)
+      throw validationError('body', 'The body is not valid JSON in UTF-8');
+    throw error;
+  }
+  return value;
+}
+
+/** Told from the text, before anything walks the value. */
+function isTooDeep(text: string): boolean {
+  let depth = 0;
+  let inString = false;
+  for (let i = 0; i < text.length; i++) {
+    const char = text.charCodeAt(i);
+    if (inString) {
+      if (char === 92) i++;
+      else if (char === 34) inString = false;
+    } else if (char === 34) inString = true;
+    else if (char === 91 || char === 123) {
+      if (++depth > maxDepth) return true;
+    } else if (char === 93 || char === 125) depth--;
+  }
+  return false;
+}
+
+/** A key that would change what an object is, instead of what it holds. */
+function refusePrototype(key: string, value: unknown): unknown {
+  if (key === '__proto__') throw validationError('body', 'The body must not have a key "__proto__"');
+  return value;
+}

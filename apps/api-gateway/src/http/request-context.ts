@@ -1,0 +1,19 @@
+import type { Principal } from '../access/principal';
+import type { Surface } from '../surfaces/surface';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Whose shapes the answer has: known for every request, also where no route is. */
+    surface: Surface;
+    /** Who asks; undefined on public paths and on the management plane, which has sessions. */
+    principal: Principal | undefined;
+    /** When the request came in, by `performance.now()`: what is left of its deadline counts from here. */
+    startedAt: number;
+  }
+}
+
+/** The path as sent, without the query. */
+export function pathOf(url: string): string {
+  const end = url.search(/[?#]/);
+  return end === -1 ? url : url.slice(0, end);
+}

@@ -1,4 +1,5 @@
 import { Module } from '@nestjs/common';
+import { ReadModule } from './read/read.module';
 
-@Module({ imports: [] })
+@Module({ imports: [ReadModule] })
 export class DataModule {}

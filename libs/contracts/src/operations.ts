@@ -50,12 +50,18 @@ export interface Operations {
   };
   'admin.keys.list': { request: { space: string }; reply: { keys: ApiKeySummary[] } };
   'admin.keys.revoke': { request: { id: string }; reply: { id: string; revokedAt: string } };
+  /** How Postgres carries a read out: the plan, with times and buffers of one run. */
+  'admin.reads.explain': { request: { spaceId: string; read: Read }; reply: { plan: string } };
   'admin.events.rejected': { request: { spaceId?: string }; reply: { rejected: RejectedEvent[] } };
   /** Drops what is older than its owner's retention; `now` is the moment to count from, ISO. */
   'admin.retention.access': { request: { now?: string }; reply: RetentionReport };
   'admin.retention.data': { request: { now?: string }; reply: RetentionReport };
   'admin.retention.webhooks': { request: { now?: string }; reply: RetentionReport };
 }
+
+type ReadName = 'data.list' | 'data.detail' | 'data.lookup';
+/** One of the reads, without its Space. */
+export type Read = { [N in ReadName]: { operation: N } & Omit<Operations[N]['request'], 'spaceId'> }[ReadName];
 
 export type OperationName = keyof Operations;
 export type RequestOf<N extends OperationName> = Operations[N]['request'];

@@ -20,3 +20,4 @@ export {
   type ColumnType,
   type TableMapping,
 } from './table-mapping';
+export { explanationOf, type Explanation } from './explain';

@@ -44,6 +44,8 @@ export class Rejection {
 }
 
 const maxAttributeLength = 255;
+/** W3C trace context: it travels on as a header, so nothing else may stand there. */
+const traceparentPattern = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
 
 function parseJson(bytes: Uint8Array): unknown {
   try {
@@ -118,7 +120,7 @@ export function parseDomainEvent(subject: string, bytes: Uint8Array): DomainEven
     version: version as number | null,
     backfill,
     fields,
-    ...(typeof traceparent === 'string' && traceparent.length <= 64 ? { traceparent } : {}),
+    ...(typeof traceparent === 'string' && traceparentPattern.test(traceparent) ? { traceparent } : {}),
   };
 }
 
@@ -140,17 +142,18 @@ export function completeRecord(event: DomainEvent, stored: AnyRecord | null): An
   for (const name of Object.keys(event.resource.fields)) record[name] = given[name] ?? null;
   record.createdAt = (given['createdAt'] as string | null) ?? stored?.createdAt ?? event.time;
   record.updatedAt = (given['updatedAt'] as string | null) ?? event.time;
-  if (event.resource.name === 'task') completeTask(record, event);
+  if (event.resource.name === 'task') completeTask(record, event, stored);
   for (const [name, derive] of Object.entries(event.resource.derive)) record[name] = derive(record);
   return record;
 }
 
 /** `status` and `completed` say one thing: either alone completes the task, and so does the event `task.completed` (T-103). */
-function completeTask(task: AnyRecord, event: DomainEvent): void {
+function completeTask(task: AnyRecord, event: DomainEvent, stored: AnyRecord | null): void {
   if (event.action === 'completed') {
     task['completed'] = true;
     task['status'] = 'completed';
-    task['completedAt'] ??= event.time;
+    // Said again of a task that is completed already, it does not move the moment.
+    task['completedAt'] ??= (stored && isCompletedTask(stored) ? stored['completedAt'] : null) ?? event.time;
   } else if (isCompletedTask(task)) {
     task['completed'] ??= true;
     task['status'] ??= 'completed';

@@ -1,0 +1,14 @@
+import { Module } from '@nestjs/common';
+import { Relay } from '../log/relay';
+import { RejectedEvents } from '../rejected/rejected-events';
+import { RejectedRpc } from '../rejected/rejected.rpc';
+import { RetentionRpc } from '../retention/retention.rpc';
+import { SpacesRpc } from '../spaces/spaces.rpc';
+import { Applier } from './applier';
+
+/** The write side: events in, the log, its relay, and what belongs to their keeping. */
+@Module({
+  providers: [Applier, Relay, RejectedEvents],
+  controllers: [SpacesRpc, RejectedRpc, RetentionRpc],
+})
+export class ApplyModule {}

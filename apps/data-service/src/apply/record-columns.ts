@@ -1,0 +1,72 @@
+import { phoneKeys, searchText, type AnyRecord, type Resource } from '@keyturn/contracts';
+import { recordTable } from '../records/record-table';
+import {
+  arrayLiteral,
+  bigintArray,
+  booleanArray,
+  dateArray,
+  doubleArray,
+  textArray,
+  timestampArray,
+} from './pg-arrays';
+
+/** A record as it is written: whole, with what orders its states. */
+export interface RecordRow {
+  readonly spaceId: string;
+  readonly record: AnyRecord;
+  readonly json: string;
+  readonly version: number | null;
+  readonly time: string;
+}
+
+/** A column of a record table as a batch writes it. */
+export interface WrittenColumn {
+  readonly name: string;
+  /** The type of the array's elements. */
+  readonly elementType: string;
+  /** The column's own type, where values travel in another. */
+  readonly cast?: string;
+  encode(rows: readonly RecordRow[]): Buffer;
+}
+
+type Encoder = (values: readonly (never | null)[]) => Buffer;
+
+const encoders: Readonly<Record<string, Encoder>> = {
+  bigint: bigintArray,
+  'double precision': doubleArray,
+  text: textArray,
+  boolean: booleanArray,
+  date: dateArray,
+  'timestamp(3) with time zone': timestampArray,
+};
+
+const literals = (values: readonly (readonly string[] | null)[]) =>
+  textArray(values.map((value) => (value === null ? null : arrayLiteral(value))));
+
+function column<T>(name: string, type: string, value: (row: RecordRow) => T): WrittenColumn {
+  if (type === 'text[]') {
+    const encode = (rows: readonly RecordRow[]) => literals(rows.map(value) as (readonly string[] | null)[]);
+    return { name, elementType: 'text', cast: 'text[]', encode };
+  }
+  const encoder = encoders[type];
+  if (!encoder) throw new Error(`no values of type ${type} are written`);
+  return { name, elementType: type, encode: (rows) => encoder(rows.map(value) as never[]) };
+}
+
+const moment = 'timestamp(3) with time zone';
+
+/** Every column that is written; what Postgres computes itself is left to it. */
+export function writtenColumns(resource: Resource): readonly WrittenColumn[] {
+  const table = recordTable(resource);
+  return [
+    column('space_id', 'bigint', ({ spaceId }) => spaceId.slice('spc_'.length)),
+    ...table.columns.flatMap(({ name, type, value }) =>
+      value ? [column(name, type, ({ record }) => value(record))] : [],
+    ),
+    column('version', 'bigint', ({ version }) => version),
+    column('event_time', moment, ({ time }) => time),
+    column('json', 'text', ({ json }) => json),
+    column('search_text', 'text', ({ record }) => searchText(resource, record)),
+    ...(table.hasPhoneKeys ? [column('phone_keys', 'text[]', ({ record }) => phoneKeys(resource, record))] : []),
+  ];
+}

@@ -1,0 +1,35 @@
+import { Controller } from '@nestjs/common';
+import { Payload } from '@nestjs/microservices';
+import { validationError } from '@keyturn/contracts';
+import { Database, statement } from '@keyturn/platform/database';
+import { Operation, reply, type RpcCall, type RpcReply } from '@keyturn/platform/rpc';
+
+const day = 86_400_000;
+const keptMs = { eventLog: 90 * day, seenEvents: 30 * day };
+
+const dropPartitions = statement(
+  'retention.drop_partitions',
+  `select data.drop_partitions($1::regclass, ($2::timestamptz at time zone 'utc')::date) as dropped`,
+);
+
+/** Forgets the log after 90 days and which events were seen after 30, a partition at a time. */
+@Controller()
+export class RetentionRpc {
+  constructor(private readonly database: Database) {}
+
+  @Operation('admin.retention.data')
+  async run(@Payload() { request }: RpcCall<'admin.retention.data'>): Promise<RpcReply<'admin.retention.data'>> {
+    const now = request.now === undefined ? Date.now() : Date.parse(request.now);
+    if (Number.isNaN(now)) throw validationError('now', 'now must be a date and time');
+    return reply({
+      eventLogPartitions: await this.drop('data.event_log', new Date(now - keptMs.eventLog)),
+      seenEventPartitions: await this.drop('data.seen_event', new Date(now - keptMs.seenEvents)),
+    });
+  }
+
+  private async drop(table: string, keepFrom: Date): Promise<number> {
+    const queries = this.database.acrossSpaces('a partition holds one time of all Spaces');
+    const [row] = await queries.query<{ dropped: number }>(dropPartitions, [table, keepFrom]);
+    return row?.dropped ?? 0;
+  }
+}

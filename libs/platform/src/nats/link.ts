@@ -30,17 +30,19 @@ export class NatsLink {
     settings: NatsSettings,
     private readonly name: string,
     private readonly log: Log,
+    /** `keepTrying: false` is for a command, which says at once that there is no server; a service waits for it. */
+    options: { readonly keepTrying: boolean } = { keepTrying: true },
   ) {
-    this.first = this.open(settings);
+    this.first = this.open(settings, options.keepTrying);
     // Whoever waits for it sees the failure; nobody waiting is no reason to end the process.
     this.first.catch((error: unknown) => this.log.error({ error: String(error) }, 'nats connection failed'));
   }
 
-  private async open(settings: NatsSettings): Promise<NatsConnection> {
+  private async open(settings: NatsSettings, keepTrying: boolean): Promise<NatsConnection> {
     const connection = await connect({
       servers: settings.natsUrl.split(','),
       name: this.name,
-      waitOnFirstConnect: true,
+      waitOnFirstConnect: keepTrying,
       maxReconnectAttempts: -1,
       reconnectTimeWait: 250,
       reconnectJitter: 100,

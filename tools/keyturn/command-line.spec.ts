@@ -1,0 +1,259 @@
+import { createHmac } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { Readable } from 'node:stream';
+import { ApiError, type OperationName, type RequestOf } from '@keyturn/contracts';
+import { Log } from '@keyturn/platform/logs';
+import { Metrics } from '@keyturn/platform/metrics';
+import { ensureStreams, NatsLink } from '@keyturn/platform/nats';
+import { type RpcCall, RpcServer } from '@keyturn/platform/rpc';
+import { type FreshNats, freePort, freshNats, waitFor } from '@keyturn/testing';
+import { commands, runCommandLine } from './command-line';
+
+const adminToken = 'a'.repeat(40);
+const space = {
+  id: 'spc_3',
+  slug: 'acme',
+  name: 'Acme',
+  status: 'active' as const,
+  ownerEmail: 'o@example.com',
+  createdAt: '2026-03-10T12:00:00.000Z',
+};
+
+let nats: FreshNats;
+let link: NatsLink;
+let folder: string;
+/** What the services were asked, in order. */
+let asked: { operation: OperationName; request: unknown }[] = [];
+/** What they answer; anything else is NOT_FOUND. */
+let answers: Partial<Record<OperationName, unknown>> = {};
+
+beforeAll(async () => {
+  nats = await freshNats();
+  const log = Log.create('test', 'silent');
+  link = new NatsLink({ natsUrl: nats.url }, 'test', log);
+  await link.whenConnected();
+  await ensureStreams(link, 1);
+  const server = new RpcServer('services', link, log, new Metrics('test'), adminToken);
+  const operations: OperationName[] = [
+    ...(['admin.spaces.create', 'admin.spaces.list', 'admin.spaces.suspend', 'admin.spaces.delete'] as const),
+    ...(['admin.keys.create', 'admin.keys.list', 'admin.keys.revoke', 'admin.events.rejected'] as const),
+    ...(['admin.retention.access', 'admin.retention.data', 'admin.retention.webhooks'] as const),
+    ...(['data.streams.position', 'data.detail'] as const),
+  ];
+  for (const operation of operations)
+    server.addHandler(operation, (call: RpcCall<OperationName>) => {
+      asked.push({ operation, request: call.request });
+      const answer = answers[operation];
+      if (answer === undefined) throw new ApiError('NOT_FOUND', 'There is nothing of that name');
+      return Promise.resolve({ head: answer });
+    });
+  await new Promise<void>((resolve) => server.listen(() => resolve()));
+  await link.ping();
+  folder = mkdtempSync(path.join(tmpdir(), 'keyturn-cli-'));
+});
+
+afterAll(async () => {
+  await link?.close();
+  await nats?.stop();
+  if (folder) rmSync(folder, { recursive: true });
+});
+
+beforeEach(() => {
+  asked = [];
+  answers = { 'admin.spaces.list': { spaces: [space] } };
+});
+
+async function run(
+  line: readonly string[],
+  more: { env?: NodeJS.ProcessEnv; stdin?: string; signal?: AbortSignal } = {},
+) {
+  let out = '';
+  let err = '';
+  const code = await runCommandLine(line, {
+    env: { NATS_URL: nats.url, ADMIN_TOKEN: adminToken, ...more.env },
+    stdin: Readable.from([Buffer.from(more.stdin ?? '')]),
+    out: (text) => (out += text),
+    err: (text) => (err += text),
+    isInteractive: false,
+    signal: more.signal ?? new AbortController().signal,
+  });
+  return { code, out, err };
+}
+
+/** The one document on stdout. */
+async function json(...line: string[]): Promise<unknown> {
+  const { code, out, err } = await run([...line, '--json']);
+  expect({ code, err }).toEqual({ code: 0, err: '' });
+  expect(out.trimEnd().split('\n')).toHaveLength(1);
+  return JSON.parse(out);
+}
+
+const request = <N extends OperationName>(operation: N) =>
+  asked.find((question) => question.operation === operation)?.request as RequestOf<N>;
+
+describe('the command line', () => {
+  it('makes, lists, suspends and deletes Spaces', async () => {
+    answers['admin.spaces.create'] = space;
+    answers['admin.spaces.suspend'] = { ...space, status: 'suspended' };
+    answers['admin.spaces.delete'] = { id: 'spc_3', deleted: true };
+    const flags = ['--name', 'Acme', '--slug', 'acme', '--owner-email', 'o@example.com'];
+    expect(await json('spaces', 'create', ...flags)).toEqual(space);
+    expect(request('admin.spaces.create')).toEqual({ name: 'Acme', slug: 'acme', ownerEmail: 'o@example.com' });
+    expect(await json('spaces', 'list')).toEqual({ spaces: [space] });
+    expect(await json('spaces', 'suspend', 'acme')).toMatchObject({ status: 'suspended' });
+    expect(await json('spaces', 'delete', 'acme', '--confirm', 'acme')).toEqual({ id: 'spc_3', deleted: true });
+    expect(request('admin.spaces.delete')).toEqual({ slug: 'acme', confirm: 'acme' });
+  });
+
+  it('makes, lists and revokes keys', async () => {
+    const key = { id: 'key_1', name: 'CRM', prefix: 'tc_live_abcd', scopes: ['read'], rateLimit: 100, expiresAt: null };
+    answers['admin.keys.create'] = { ...key, key: 'tc_live_abcdefgh' };
+    answers['admin.keys.list'] = { keys: [key] };
+    answers['admin.keys.revoke'] = { id: 'key_1', revokedAt: '2026-03-10T12:00:00.000Z' };
+    const flags = ['--space', 'acme', '--name', 'CRM', '--rate-limit', '100', '--scopes', 'read, webhooks:write'];
+    expect(await json('keys', 'create', ...flags)).toMatchObject({ id: 'key_1', key: 'tc_live_abcdefgh' });
+    expect(request('admin.keys.create')).toEqual({
+      space: 'acme',
+      name: 'CRM',
+      rateLimit: 100,
+      scopes: ['read', 'webhooks:write'],
+    });
+    expect(await json('keys', 'list', '--space', 'acme')).toEqual({ keys: [key] });
+    expect(await json('keys', 'revoke', 'key_1')).toEqual({ id: 'key_1', revokedAt: '2026-03-10T12:00:00.000Z' });
+    const shown = await run(['keys', 'create', ...flags]);
+    expect(shown.out).toContain('tc_live_abcdefgh');
+  });
+
+  it('shows tables to people', async () => {
+    const { out } = await run(['spaces', 'list']);
+    expect(out).toBe(
+      'ID     SLUG  NAME  STATUS  OWNER          CREATED\n' +
+        'spc_3  acme  Acme  active  o@example.com  2026-03-10T12:00:00.000Z\n',
+    );
+  });
+
+  it('publishes lines from a file and from standard input, byte for byte, and counts repeats', async () => {
+    const event = (id: string) =>
+      `{"specversion":"1.0","id":"${id}","source":"/t","type":"file.created","spaceid":"spc_3","time":"2026-03-10T12:00:00Z","data":{"id":1,"name":"Zoë"}}`;
+    const file = path.join(folder, 'events.ndjson');
+    writeFileSync(file, `${event('1')}\nnonsense\n${event('2')}\n${event('1')}`);
+    expect(await json('events', 'publish', '--file', file)).toEqual({
+      accepted: 3,
+      duplicates: 1,
+      refused: 1,
+      refusals: [{ line: 2, reason: 'is not JSON in UTF-8' }],
+    });
+    const { out } = await run(['events', 'publish', '--file', '-'], { stdin: `${event('3')}\n` });
+    expect(out).toBe('1 accepted, 0 refused\n');
+    const manager = await link.manager();
+    const stored = await manager.streams.getMessage('DOMAIN', { last_by_subj: 'domain.spc_3.file.created' });
+    expect(Buffer.from(stored.data).toString()).toBe(event('3'));
+    expect(stored.header.get('Nats-Msg-Id')).toBe('/t|3');
+  });
+
+  it('shows refused events, of one Space by its slug', async () => {
+    const rejected = [
+      { id: 'x', source: '/t', type: 'file.created', spaceId: 'spc_3', reason: 'too_large: …', receivedAt: 'now' },
+    ];
+    answers['admin.events.rejected'] = { rejected };
+    expect(await json('events', 'rejected', '--space', 'acme')).toEqual({ rejected });
+    expect(request('admin.events.rejected')).toEqual({ spaceId: 'spc_3' });
+    expect(await json('events', 'rejected')).toEqual({ rejected });
+  });
+
+  it('loads the demo and waits until it is applied; a second load repeats the first', async () => {
+    answers['data.detail'] = {};
+    answers['data.streams.position'] = { DOMAIN: 0, BACKFILL: 1_000_000 };
+    const first = (await json('demo', 'load', '--space', 'acme', '--files', '20')) as { events: number };
+    expect(first).toMatchObject({ spaceId: 'spc_3', files: 20, seed: 1, duplicates: 0 });
+    const second = await json('demo', 'load', '--space', 'acme', '--files', '20');
+    expect(second).toMatchObject({ events: first.events, duplicates: first.events });
+  });
+
+  it('runs retention of every owner', async () => {
+    answers['admin.retention.access'] = { sessions: 2 };
+    answers['admin.retention.data'] = {};
+    answers['admin.retention.webhooks'] = { deliveries: 7 };
+    const now = '2026-12-01T00:00:00.000Z';
+    expect(await json('retention', 'run', '--now', now)).toEqual({
+      dropped: { access: { sessions: 2 }, data: {}, webhooks: { deliveries: 7 } },
+    });
+    expect(request('admin.retention.data')).toEqual({ now });
+  });
+
+  it('receives webhooks and checks their signatures', async () => {
+    const port = await freePort();
+    const stop = new AbortController();
+    const secret = 'whsec_c2VjcmV0';
+    const running = run(['listen', '--port', String(port), '--secret', secret, '--json'], { signal: stop.signal });
+    const body = '{"event":"file.created","data":{"id":1},"timestamp":"2026-03-10T12:00:00.000Z"}';
+    const post = (signature: string) =>
+      fetch(`http://127.0.0.1:${port}/`, {
+        method: 'POST',
+        headers: { 'x-webhook-signature': signature, 'x-webhook-event': 'file.created', 'x-webhook-id': 'evt_1' },
+        body,
+      });
+    const signature = createHmac('sha256', secret).update(body).digest('hex');
+    expect((await waitFor('the receiver', () => post(signature))).status).toBe(200);
+    expect((await post('0'.repeat(64))).status).toBe(401);
+    stop.abort();
+    const { out, code } = await running;
+    const lines = out
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { signatureValid: boolean; id: string });
+    expect(code).toBe(0);
+    expect(lines.map(({ signatureValid, id }) => [signatureValid, id])).toEqual([
+      [true, 'evt_1'],
+      [false, 'evt_1'],
+    ]);
+  });
+
+  it.each([
+    ['an unknown command', ['spaces', 'rename'], 'there is no command "spaces rename"'],
+    ['an unknown flag', ['spaces', 'list', '--all'], "Unknown option '--all'"],
+    ['a group alone', ['keys'], 'one of these is needed: keys create, keys list, keys revoke'],
+    ['a flag without its value', ['keys', 'list', '--space'], "Option '--space' needs a value"],
+    ['a missing flag', ['keys', 'list'], '--space is required'],
+    ['a missing operand', ['keys', 'revoke'], 'usage: keyturn keys revoke ID'],
+    ['an operand too many', ['spaces', 'list', 'acme'], 'usage: keyturn spaces list'],
+    ['a number that is none', ['demo', 'load', '--space', 'acme', '--files', '1e3'], '--files must be a whole number'],
+    ['a day that is none', ['demo', 'load', '--space', 'acme', '--today', '2026-02-30'], '--today must be a date'],
+    [
+      'a file that is not there',
+      ['events', 'publish', '--file', '/nowhere.ndjson'],
+      '/nowhere.ndjson cannot be read (ENOENT)',
+    ],
+    ['an unknown Space', ['demo', 'load', '--space', 'nobody'], 'There is no Space "nobody"'],
+    ['what the service refuses', ['keys', 'revoke', 'key_9'], 'There is nothing of that name'],
+  ])('says in one sentence what is wrong: %s', async (_case, line, sentence) => {
+    const plain = await run(line);
+    expect(plain).toMatchObject({ code: 1, out: '' });
+    expect(plain.err).toContain(sentence);
+    expect(plain.err.trimEnd().split('\n')).toHaveLength(1);
+    const asJson = await run([...line, '--json']);
+    expect(asJson).toMatchObject({ code: 1, out: '' });
+    expect((JSON.parse(asJson.err) as { error: { message: string } }).error.message).toContain(sentence);
+  });
+
+  it('needs the admin credential, and a system that runs', async () => {
+    expect((await run(['spaces', 'list'], { env: { ADMIN_TOKEN: '' } })).err).toContain('ADMIN_TOKEN');
+    expect((await run(['spaces', 'list'], { env: { ADMIN_TOKEN: 'b'.repeat(40) } })).err).toContain('admin credential');
+    expect((await run(['spaces', 'list'], { env: { NATS_URL: '' } })).err).toContain('npm start');
+    const nobody = `nats://127.0.0.1:${await freePort()}`;
+    expect((await run(['spaces', 'list'], { env: { NATS_URL: nobody } })).err).toContain('NATS does not answer');
+  });
+
+  it('explains every command', async () => {
+    expect(await run(['--help'])).toMatchObject({ code: 0, err: '' });
+    for (const command of commands) {
+      const { code, out } = await run([...command.name.split(' '), '--help']);
+      expect(code).toBe(0);
+      expect(out).toContain(`keyturn ${command.name}`);
+      for (const flag of Object.keys(command.flags ?? {})) expect(out).toContain(`--${flag}`);
+    }
+    expect((await run(['keys', '--help'])).out).toContain('keys revoke ID');
+  });
+});

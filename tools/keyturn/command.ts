@@ -1,0 +1,63 @@
+import type { Readable } from 'node:stream';
+import type { Cluster } from './cluster';
+
+/** `--name VALUE`, or without `value` a switch. */
+export interface Flag {
+  /** What stands for the value in the help; a flag without one is a switch. */
+  readonly value?: string;
+  readonly required?: boolean;
+  readonly description: string;
+}
+
+/** What a command gets to work with. */
+export interface Call {
+  /** Flags with a value; those that were not given are missing. */
+  readonly flags: Readonly<Record<string, string>>;
+  readonly switches: ReadonlySet<string>;
+  readonly operands: readonly string[];
+  readonly env: NodeJS.ProcessEnv;
+  readonly stdin: Readable;
+  readonly json: boolean;
+  /** Connects on first use; closed when the command is over. */
+  cluster(): Promise<Cluster>;
+  /** For people, on stderr, and only where somebody looks. */
+  progress(sentence: string): void;
+  /** A line on stdout at once: for commands that run until they are stopped. */
+  print(line: string): void;
+  /** Aborted by Ctrl-C. */
+  readonly signal: AbortSignal;
+}
+
+/** One answer, twice: as the JSON document and as people read it. */
+export interface Outcome {
+  readonly json: unknown;
+  readonly text: string;
+}
+
+export interface Command {
+  /** As typed: `spaces create`. */
+  readonly name: string;
+  readonly summary: string;
+  /** Names of the operands; in brackets where one may be left out. */
+  readonly operands?: readonly string[];
+  readonly flags?: Readonly<Record<string, Flag>>;
+  run(call: Call): Promise<Outcome | undefined>;
+}
+
+/** The caller's mistake: said in one sentence, exit code 1. */
+export class UsageError extends Error {}
+
+export function wholeNumber(flags: Call['flags'], name: string, min: number, max: number): number | undefined {
+  const text = flags[name];
+  if (text === undefined) return undefined;
+  const number = Number(text);
+  if (!/^\d+$/.test(text) || number < min || number > max)
+    throw new UsageError(`--${name} must be a whole number from ${min} to ${max}, not "${text}"`);
+  return number;
+}
+
+export function required(flags: Call['flags'], name: string): string {
+  const text = flags[name];
+  if (text === undefined) throw new UsageError(`--${name} is required`);
+  return text;
+}

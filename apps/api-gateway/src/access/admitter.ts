@@ -43,7 +43,7 @@ export class Admitter {
   private readonly lines = new Map<string, Line>();
 
   constructor(
-    private readonly database: Database,
+    private readonly database: Pick<Database, 'acrossSpaces'>,
     private readonly deadlineMs = 1_500,
   ) {}
 

@@ -11,7 +11,7 @@ export const gzipped = (body: Buffer): Promise<Buffer> => compress(body, { level
 
 /** Whether an `Accept-Encoding` takes gzip (RFC 9110 §12.5.3): named, or by `*`, and not with a weight of 0. */
 export function takesGzip(header: string | string[] | undefined): boolean {
-  if (typeof header !== 'string' || !(header.includes('gzip') || header.includes('*'))) return false;
+  if (typeof header !== 'string' || !/gzip|\*/i.test(header)) return false;
   let byStar = false;
   for (const part of header.split(',')) {
     const [name = '', ...parameters] = part.split(';').map((piece) => piece.trim().toLowerCase());

@@ -1,4 +1,4 @@
-import { validationError } from '@keyturn/contracts';
+import { ApiError, validationError } from '@keyturn/contracts';
 
 /** Deeper than any body of ours, and far from what would overflow a stack on its way through the services. */
 const maxDepth = 32;
@@ -8,17 +8,23 @@ const utf8 = new TextDecoder('utf-8', { fatal: true });
 /** A request's body as a value; undefined where there is none. Whatever cannot be one is a 400 (T-094). */
 export function parseJsonBody(bytes: Uint8Array): unknown {
   if (bytes.length === 0) return undefined;
-  let value: unknown;
+  const text = decode(bytes);
+  if (isTooDeep(text)) throw validationError('body', `The body is nested deeper than ${maxDepth} levels`);
   try {
-    const text = utf8.decode(bytes);
-    if (isTooDeep(text)) throw validationError('body', `The body is nested deeper than ${maxDepth} levels`);
-    value = JSON.parse(text, refusePrototype);
+    return JSON.parse(text, refusePrototype);
   } catch (error) {
-    if (error instanceof SyntaxError || error instanceof TypeError)
-      throw validationError('body', 'The body is not valid JSON in UTF-8');
-    throw error;
+    throw error instanceof ApiError ? error : notJson();
   }
-  return value;
+}
+
+const notJson = () => validationError('body', 'The body is not valid JSON in UTF-8');
+
+function decode(bytes: Uint8Array): string {
+  try {
+    return utf8.decode(bytes);
+  } catch {
+    throw notJson();
+  }
 }
 
 /** Told from the text, before anything walks the value. */

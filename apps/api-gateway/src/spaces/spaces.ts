@@ -142,9 +142,10 @@ export class Spaces {
   }
 
   private async insertOrFind(slug: string, name: string, ownerEmail: string): Promise<SpaceRow> {
-    const [made] = await this.database.acrossSpaces(reason).query<SpaceRow>(insert, [slug, name, ownerEmail]);
-    if (made) return made;
-    const found = await this.find(slug);
+    // Looked for first, since an attempt to insert takes an id even where it fails.
+    const found =
+      (await this.find(slug)) ??
+      (await this.database.acrossSpaces(reason).query<SpaceRow>(insert, [slug, name, ownerEmail]))[0];
     if (!found || found.ready || found.owner_email !== ownerEmail) throw taken(slug);
     return found;
   }

@@ -1,4 +1,5 @@
 export { Drain } from './drain';
 export { Health } from './health';
-export { SETTINGS } from './platform.module';
+export { PassErrors } from './pass-errors';
+export { PlatformModule, SETTINGS, type PlatformParts } from './platform.module';
 export { runService, type HttpDefinition, type ServiceDefinition } from './run-service';

@@ -1,6 +1,6 @@
 /**
  * The door of every npm command: `node tools/bootstrap.mjs <command> …` installs what is missing, builds what is stale,
- * then runs `dist/tools/<command>.js` in this very process. Node's own modules only: there may be nothing else yet.
+ * then runs `dist/tools/<command>.js` in this very process; without a command that is all. Node's own modules only: there may be nothing else yet.
  * What it says goes to stderr, because a command's stdout may be one JSON document.
  */
 import { spawn } from 'node:child_process';
@@ -28,7 +28,7 @@ try {
   say(`Keyturn: ${error.message}`);
   process.exit(1);
 }
-run();
+if (command) run();
 
 function checkNode() {
   const [major, minor] = process.versions.node.split('.').map(Number);
@@ -38,8 +38,8 @@ function checkNode() {
 
 function checkCommand() {
   const commands = fs.readdirSync(inRoot('tools')).filter((name) => fs.existsSync(inRoot('tools', name, 'main.ts')));
-  if (!commands.includes(command))
-    throw new Refusal(`there is no command "${command ?? ''}"; there are ${commands.join(', ')}.`);
+  if (command !== undefined && !commands.includes(command))
+    throw new Refusal(`there is no command "${command}"; there are ${commands.join(', ')}.`);
 }
 
 async function prepare() {

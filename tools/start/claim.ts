@@ -85,7 +85,7 @@ function readLedger(file: string): Ledger | undefined {
 function whereItRuns(home: string, pid: number): string {
   const run = readRunFile(home);
   return run
-    ? `Keyturn runs already from ${home}, at ${run.baseUrl} (process ${pid}); stop it there, or set KEYTURN_HOME and GATEWAY_PORT to run another.`
+    ? `Keyturn runs already at ${run.baseUrl} (process ${pid}, from ${home}); stop it there, or set KEYTURN_HOME and GATEWAY_PORT to run another.`
     : `Keyturn is just being started or stopped from ${home} (process ${pid}).`;
 }
 

@@ -78,7 +78,7 @@ main().then(
   () => process.exit(0),
   (error: unknown) => {
     const known = error instanceof CannotStart || error instanceof ServerError || error instanceof Stopped;
-    say(known ? `Keyturn: ${error.message}` : String(error instanceof Error ? error.stack : error));
+    say(known ? error.message : String(error instanceof Error ? error.stack : error));
     process.exit(1);
   },
 );

@@ -152,18 +152,22 @@ interface Running {
   drainDelayMs: number;
 }
 
-/** Unready at once, serving for the probe interval, then: consumers, requests in hand, connections, exit 0. */
+/**
+ * Unready at once, serving for the probe interval, then: consumers, requests in hand, connections, exit 0.
+ * Ctrl-C is a person at a terminal: nobody has to notice first, so it does not wait for the interval.
+ */
 function stopOnSignal({ app, parts, management, drainDelayMs }: Running): void {
   const { drain, database, link, log } = parts;
   const stop = async (signal: NodeJS.Signals) => {
     if (drain.draining) return;
     drain.begin();
-    log.info({ signal, drainDelayMs }, 'draining');
+    const waitMs = signal === 'SIGINT' ? 0 : drainDelayMs;
+    log.info({ signal, waitMs }, 'draining');
     setTimeout(() => {
       log.error({}, 'not finished in time, stopped');
       process.exit(1);
     }, hardStopMs).unref();
-    await new Promise((resolve) => setTimeout(resolve, drainDelayMs));
+    await new Promise((resolve) => setTimeout(resolve, waitMs));
     const failures = await drain.run();
     for (const { what, error } of failures) log.error({ what, error: String(error) }, 'could not finish');
     await app.close();

@@ -1,6 +1,6 @@
 import {
   Administration,
-  migrate,
+  migrateAll,
   NatsServer,
   natsProgram,
   portIsTaken,
@@ -190,10 +190,8 @@ export class System {
 
   private async migrate(): Promise<void> {
     say('Bringing the schemas up to date …');
-    for (const service of services) {
-      this.goOn();
-      await migrate(service, { env: this.env, logFile: this.logFile(service), signal: this.halt.signal });
-    }
+    this.goOn();
+    await migrateAll((service) => ({ env: this.env, logFile: this.logFile(service), signal: this.halt.signal }));
   }
 
   private async startServices(run: RunFile): Promise<void> {
@@ -233,6 +231,8 @@ export class System {
     try {
       const { demo } = await demoSpace(this.home, run.baseUrl, administration);
       run.demo = demo;
+    } catch (error) {
+      throw new CannotStart(`The demo Space cannot be made: ${(error as Error).message}.`, { cause: error });
     } finally {
       await administration.close();
     }

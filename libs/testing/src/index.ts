@@ -9,7 +9,7 @@ export { PostgresServer, type PostgresOptions } from './servers/postgres';
 export { end, isAlive, processIdentity, type ProcessIdentity } from './servers/process-identity';
 export { ServerError } from './servers/server-error';
 export {
-  migrate,
+  migrateAll,
   type Ready,
   type ServiceName,
   type ServiceOptions,

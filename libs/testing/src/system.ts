@@ -9,7 +9,7 @@ import { Administration } from './administration';
 import { type FreshNats, freshNats } from './brokers';
 import { type FreshDatabase, freshDatabase } from './databases';
 import { LeashedFolder } from './servers/leash';
-import { migrate, type Ready, type ServiceName, ServiceProcess, services } from './servers/service-process';
+import { migrateAll, type Ready, type ServiceName, ServiceProcess, services } from './servers/service-process';
 import { waitFor } from './wait-for';
 
 export interface SystemOptions {
@@ -219,7 +219,7 @@ export class TestSystem {
 
   private async migrate(url: string): Promise<void> {
     const options = { env: { ...this.env, DATABASE_URL: url }, logFile: path.join(this.folder.path, 'migrate.log') };
-    for (const service of services) await migrate(service, options);
+    await migrateAll(() => options);
   }
 
   private instance(instance: InstanceName): ServiceProcess {

@@ -109,15 +109,25 @@ export class ServiceProcess {
   }
 }
 
-/** Brings a service's own schema (and streams) to today's form: `main.js migrate`. */
-export function migrate(name: ServiceName, options: ServiceOptions & { signal?: AbortSignal }): Promise<void> {
-  const { log, start } = openLog(options.logFile);
+export interface MigrationOptions extends ServiceOptions {
+  readonly signal?: AbortSignal;
+}
+
+/** Brings every schema (and the streams) to today's form. All at once: the services see to it that only one migrates. */
+export async function migrateAll(optionsOf: (name: ServiceName) => MigrationOptions): Promise<void> {
+  const results = await Promise.allSettled(services.map((name) => migrate(name, optionsOf(name))));
+  for (const result of results) if (result.status === 'rejected') throw result.reason;
+}
+
+/** `main.js migrate`. */
+function migrate(name: ServiceName, { env, logFile, signal }: MigrationOptions): Promise<void> {
+  const { log, start } = openLog(logFile);
   const child = fork(serviceProgram(name), ['migrate'], {
     cwd: workspaceRoot(),
-    env: options.env,
+    env,
     execArgv: ['--enable-source-maps'],
     stdio: ['ignore', log, log, 'ipc'],
-    ...(options.signal ? { signal: options.signal } : {}),
+    ...(signal ? { signal } : {}),
   });
   closeSync(log);
   return new Promise((resolve, reject) => {
@@ -126,9 +136,7 @@ export function migrate(name: ServiceName, options: ServiceOptions & { signal?: 
       if (code === 0) resolve();
       else
         reject(
-          new ServerError(
-            `The migration of ${name} failed: ${lastWords(options.logFile, start)} (its log is ${options.logFile}).`,
-          ),
+          new ServerError(`The migration of ${name} failed: ${lastWords(logFile, start)} (its log is ${logFile}).`),
         );
     });
   });

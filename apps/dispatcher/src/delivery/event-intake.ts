@@ -1,0 +1,164 @@
+import { readCommittedEvent, type CommittedEvent } from '@keyturn/contracts';
+import { isUnavailable } from '@keyturn/platform/database';
+import type { Log } from '@keyturn/platform/logs';
+import type { NatsLink } from '@keyturn/platform/nats';
+import { AckPolicy, DeliverPolicy, nanos, NatsError, type ConsumerMessages, type JsMsg } from 'nats';
+
+export interface EventIntakeOptions {
+  /** Resolves when the deliveries of these events are in the database. */
+  readonly accept: (events: readonly CommittedEvent[]) => Promise<void>;
+  /** Messages that are no events, or that the database refuses. */
+  readonly onGarbage: () => void;
+}
+
+export const stream = 'EVENTS';
+export const consumerName = 'dispatcher';
+
+const maxBatch = 250;
+const maxWaiting = 500;
+const ackWaitMs = 30_000;
+const retryMs = 250;
+
+/**
+ * Reads committed events with the one durable consumer that all dispatchers share. A message is acked when its deliveries are
+ * written; what was read and not acked comes again, here or elsewhere, and changes nothing.
+ */
+export class EventIntake {
+  private readonly buffer: JsMsg[] = [];
+  private messages: ConsumerMessages | undefined;
+  private accepting: Promise<void> | undefined;
+  private running: Promise<void> = Promise.resolve();
+  private stopped = false;
+  private onStop: () => void = () => undefined;
+  private readonly stopping = new Promise<void>((resolve) => (this.onStop = resolve));
+
+  constructor(
+    private readonly link: NatsLink,
+    private readonly log: Log,
+    private readonly options: EventIntakeOptions,
+  ) {}
+
+  start(): void {
+    this.running = this.run();
+  }
+
+  /** Takes no more; what was read and not accepted goes back at once. */
+  async stop(): Promise<void> {
+    this.stopped = true;
+    this.onStop();
+    await this.messages?.close().catch(() => undefined);
+    await this.running;
+    await this.accepting;
+    for (const message of this.buffer.splice(0)) message.nak();
+  }
+
+  /** Messages that wait in the stream, unread; undefined while NATS does not say. */
+  async lag(): Promise<number | undefined> {
+    try {
+      const info = await (await this.link.manager()).consumers.info(stream, consumerName);
+      return info.num_pending + info.num_ack_pending;
+    } catch {
+      return undefined;
+    }
+  }
+
+  private async run(): Promise<void> {
+    await Promise.race([this.link.whenConnected(), this.stopping]);
+    while (!this.stopped) {
+      try {
+        await this.consume();
+      } catch (error) {
+        if (!this.stopped) this.log.warn({ error: String(error) }, 'events are not being read');
+      }
+      if (!this.stopped) await Promise.race([pause(retryMs), this.stopping]);
+    }
+  }
+
+  private async consume(): Promise<void> {
+    const manager = await this.link.manager();
+    await ensureConsumer(manager.consumers);
+    const consumer = await this.link.jetstream().consumers.get(stream, consumerName);
+    this.messages = await consumer.consume({
+      max_messages: maxWaiting,
+      callback: (message) => {
+        this.buffer.push(message);
+        this.accepting ??= this.acceptAll().finally(() => (this.accepting = undefined));
+      },
+    });
+    if (this.stopped) await this.messages.close();
+    await this.messages.closed();
+  }
+
+  /** While one batch is being written the next one gathers. */
+  private async acceptAll(): Promise<void> {
+    // What arrived in the same breath goes together.
+    await new Promise((resolve) => setImmediate(resolve));
+    while (this.buffer.length && !this.stopped) {
+      const batch = this.buffer.splice(0, maxBatch);
+      const events: CommittedEvent[] = [];
+      const good: JsMsg[] = [];
+      for (const message of batch) {
+        const event = readCommittedEvent(message.subject, (name) => message.headers?.get(name) ?? '', message.data);
+        if (event) {
+          events.push(event);
+          good.push(message);
+        } else this.refuse(message, 'the message is no event');
+      }
+      await this.accept(events, good);
+    }
+  }
+
+  private async accept(events: readonly CommittedEvent[], messages: readonly JsMsg[]): Promise<void> {
+    if (!events.length) return;
+    while (!this.stopped) {
+      try {
+        await this.options.accept(events);
+        for (const message of messages) message.ack();
+        return;
+      } catch (error) {
+        if (!isUnavailable(error)) return this.acceptApart(events, messages, error);
+        this.log.warn({ error: String(error), events: events.length }, 'events wait for the database');
+        for (const message of messages) message.working();
+        await Promise.race([pause(retryMs), this.stopping]);
+      }
+    }
+    for (const message of messages) message.nak();
+  }
+
+  /** One event that the database refuses must not hold up the others. */
+  private async acceptApart(events: readonly CommittedEvent[], messages: readonly JsMsg[], error: unknown) {
+    if (events.length === 1) {
+      const [message] = messages;
+      if (message) this.refuse(message, String(error));
+      return;
+    }
+    const half = Math.ceil(events.length / 2);
+    await this.accept(events.slice(0, half), messages.slice(0, half));
+    await this.accept(events.slice(half), messages.slice(half));
+  }
+
+  private refuse(message: JsMsg, why: string): void {
+    message.term();
+    this.options.onGarbage();
+    this.log.error({ subject: message.subject, streamSequence: message.seq, why }, 'message of the stream dropped');
+  }
+}
+
+type Consumers = Awaited<ReturnType<NatsLink['manager']>>['consumers'];
+
+async function ensureConsumer(consumers: Consumers): Promise<void> {
+  const changeable = { ack_wait: nanos(ackWaitMs), max_ack_pending: 10_000 };
+  try {
+    await consumers.update(stream, consumerName, changeable);
+  } catch (error) {
+    if (!(error instanceof NatsError) || error.api_error?.code !== 404) throw error;
+    await consumers.add(stream, {
+      ...changeable,
+      durable_name: consumerName,
+      ack_policy: AckPolicy.Explicit,
+      deliver_policy: DeliverPolicy.All,
+    });
+  }
+}
+
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));

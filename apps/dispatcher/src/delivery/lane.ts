@@ -1,0 +1,126 @@
+import { ConcurrencyLimit } from './concurrency';
+import type { Outgoing } from './outgoing';
+
+/** Deliveries kept in memory for each slot of an endpoint: enough to bridge the way to the database. */
+const waitingPerSlot = 16;
+const leastWaiting = 4;
+
+/** What one endpoint has in this process: deliveries that wait, requests in flight, and how many of them it bears. */
+export class Lane {
+  readonly limit = new ConcurrencyLimit();
+  inFlight = 0;
+  /** The last answer was one of trouble: such lanes together get a part of the slots only. */
+  strained = false;
+  /** By `performance.now()`: the receiver has asked for quiet until then. */
+  holdUntil = 0;
+  /** Since the last sweep. */
+  used = true;
+  /** The database holds more for this endpoint that is due. */
+  backlog = false;
+
+  private readonly first = new Fifo<Outgoing>();
+  private readonly later = new Fifo<Outgoing>();
+
+  constructor(
+    readonly endpointId: string,
+    readonly spaceId: string,
+  ) {}
+
+  get waiting(): number {
+    return this.first.size + this.later.size;
+  }
+
+  get idle(): boolean {
+    return this.waiting === 0 && this.inFlight === 0;
+  }
+
+  /** How many deliveries the lane still takes. */
+  get room(): number {
+    return Math.max(0, Lane.capacity(this.limit.value) - this.waiting - this.inFlight);
+  }
+
+  /** Room for a claim: none until the lane is half empty, so that claims are few and large. */
+  get claimRoom(): number {
+    const capacity = Lane.capacity(this.limit.value);
+    return this.room * 2 >= capacity ? this.room : 0;
+  }
+
+  static capacity(limit: number): number {
+    return limit === 1 ? leastWaiting : limit * waitingPerSlot;
+  }
+
+  add(delivery: Outgoing): void {
+    (delivery.reason === 'first' ? this.first : this.later).push(delivery);
+  }
+
+  /** First attempts before late ones; undefined where none waits. */
+  peek(): Outgoing | undefined {
+    return this.first.peek() ?? this.later.peek();
+  }
+
+  take(): Outgoing | undefined {
+    return this.first.shift() ?? this.later.shift();
+  }
+
+  /** By `performance.now()`: when the next delivery may start; undefined while none may. */
+  readyAt(now: number): number | undefined {
+    const next = this.peek();
+    if (!next || this.inFlight >= this.limit.value) return undefined;
+    return Math.max(now, this.holdUntil, next.notBefore);
+  }
+
+  /** Takes out what is beyond the lane's room, the newest first: another instance may have more luck with it. */
+  overflow(): Outgoing[] {
+    const excess = this.waiting + this.inFlight - Lane.capacity(this.limit.value);
+    const out: Outgoing[] = [];
+    while (out.length < excess) {
+      const last = this.later.pop() ?? this.first.pop();
+      if (!last) break;
+      out.push(last);
+    }
+    return out;
+  }
+
+  clear(): Outgoing[] {
+    return [...this.first.drain(), ...this.later.drain()];
+  }
+}
+
+/** A queue whose head is taken without moving the rest. */
+class Fifo<T> {
+  private items: T[] = [];
+  private head = 0;
+
+  get size(): number {
+    return this.items.length - this.head;
+  }
+
+  push(item: T): void {
+    this.items.push(item);
+  }
+
+  peek(): T | undefined {
+    return this.items[this.head];
+  }
+
+  shift(): T | undefined {
+    if (this.head === this.items.length) return undefined;
+    const item = this.items[this.head++];
+    if (this.head > 256 && this.head * 2 > this.items.length) {
+      this.items = this.items.slice(this.head);
+      this.head = 0;
+    }
+    return item;
+  }
+
+  pop(): T | undefined {
+    return this.size ? this.items.pop() : undefined;
+  }
+
+  drain(): T[] {
+    const rest = this.items.slice(this.head);
+    this.items = [];
+    this.head = 0;
+    return rest;
+  }
+}

@@ -1,0 +1,10 @@
+import { runService } from '@keyturn/platform/service';
+import { DispatcherModule } from './dispatcher.module';
+import { dispatcherSettings, type DispatcherSettings } from './dispatcher.settings';
+
+void runService<DispatcherSettings>({
+  name: 'dispatcher',
+  settings: dispatcherSettings,
+  database: { max: 6 },
+  module: (settings) => DispatcherModule.with(settings),
+});

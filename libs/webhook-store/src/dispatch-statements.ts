@@ -248,6 +248,18 @@ export const nextDue = statement(
           ) - now())::float8 * 1000 as ms`,
 );
 
+export const queueFigures = statement(
+  'webhooks.queue.figures',
+  `select count(*) as due, extract(epoch from greatest(now() - min(q.due_at), interval '0'))::float8 as oldest
+   from webhooks.queue q join webhooks.endpoint e on e.id = q.endpoint_id and e.status = 'active'
+   where q.state = 'ready' or (q.state = 'scheduled' and q.due_at <= now())`,
+);
+
+export const endpointStates = statement(
+  'webhooks.endpoints.states',
+  `select status, count(*) as count from webhooks.endpoint where deleted_at is null group by status`,
+);
+
 /** $1 Space · $2 instance · $3 endpoint · $4 message id · $5 time · $6 payload · $7 event · $8 resource */
 export const openTest = statement(
   'webhooks.test.open',

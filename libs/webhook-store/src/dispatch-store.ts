@@ -11,6 +11,7 @@ import type {
   Endpoint,
   EndpointState,
   InstanceId,
+  QueueFigures,
   Room,
   TestMessage,
 } from './dispatch-store.types';
@@ -123,7 +124,7 @@ export class PostgresDispatchStore implements DispatchStore {
   }
 
   async accept(instance: InstanceId, events: readonly AcceptedEvent[], room: Room): Promise<Accepted> {
-    if (events.length === 0) return { leased: [], waiting: 0 };
+    if (events.length === 0) return { leased: [], waiting: 0, waitingOf: [] };
     const values = [instance, ...acceptColumns(events), ...roomValues(room), this.options.maxAttempts];
     let rows: AcceptRow[];
     try {
@@ -134,7 +135,12 @@ export class PostgresDispatchStore implements DispatchStore {
       rows = await this.db.query<AcceptRow>(sql.accept, values);
     }
     const leased = rows.filter((row) => row.leased);
-    return { leased: leased.map(acceptedDelivery), waiting: rows.length - leased.length };
+    const waitingOf = new Set(rows.filter((row) => !row.leased).map((row) => row.endpoint_id));
+    return {
+      leased: leased.map(acceptedDelivery),
+      waiting: rows.length - leased.length,
+      waitingOf: [...waitingOf],
+    };
   }
 
   async claim(instance: InstanceId, room: Room): Promise<ClaimedDelivery[]> {
@@ -222,6 +228,16 @@ export class PostgresDispatchStore implements DispatchStore {
 
   async release(instance: InstanceId, deliveryIds: readonly string[]): Promise<void> {
     if (deliveryIds.length) await this.db.query(sql.release, [instance, deliveryIds]);
+  }
+
+  async figures(): Promise<QueueFigures> {
+    const [queue] = await this.db.query<{ due: string; oldest: number | null }>(sql.queueFigures);
+    const states = await this.db.query<{ status: EndpointState; count: string }>(sql.endpointStates);
+    return {
+      due: Number(queue?.due ?? 0),
+      oldestDueSeconds: queue?.oldest ?? 0,
+      endpoints: Object.fromEntries(states.map(({ status, count }) => [status, Number(count)])),
+    };
   }
 
   async turnOff(webhookId: string, reason: 'gone'): Promise<void> {

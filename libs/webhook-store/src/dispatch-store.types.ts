@@ -44,6 +44,8 @@ export interface DispatchStore {
   record(instance: InstanceId, results: readonly AttemptResult[]): Promise<string[]>;
   /** Frees deliveries unattempted, due at once: a lane that overflowed, or an endpoint that stopped. */
   release(instance: InstanceId, deliveryIds: readonly string[]): Promise<void>;
+  /** What the queue looks like, over all instances. */
+  figures(): Promise<QueueFigures>;
   /** The receiver answered 410: the endpoint goes inactive with reason `gone`, what waits is cancelled (T-112). */
   turnOff(webhookId: string, reason: 'gone'): Promise<void>;
 }
@@ -68,6 +70,8 @@ export interface Accepted {
   readonly leased: AcceptedDelivery[];
   /** Written, due and not leased: a `claim` may bring them at once. */
   readonly waiting: number;
+  /** Whose they are, by the number of `wh_<n>`. */
+  readonly waitingOf: readonly string[];
 }
 
 /** `webhook.test`: a message of no sequence, for one endpoint. */
@@ -182,4 +186,13 @@ export interface AttemptResult {
     | { readonly kind: 'retry'; readonly inMs: number; readonly holdEndpointMs?: number }
     | { readonly kind: 'failed' }
     | { readonly kind: 'repeat' };
+}
+
+export interface QueueFigures {
+  /** Due, and with no instance, of endpoints that take deliveries. */
+  readonly due: number;
+  /** How long the oldest of them has been due; 0 where there is none. */
+  readonly oldestDueSeconds: number;
+  /** Endpoints that are not deleted, by state. */
+  readonly endpoints: Readonly<Partial<Record<EndpointState, number>>>;
 }

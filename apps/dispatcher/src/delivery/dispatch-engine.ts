@@ -1,6 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
-import { ApiError, notFound, testEventName, unavailable, webhookPayload, type CommittedEvent } from '@keyturn/contracts';
+import {
+  ApiError,
+  notFound,
+  testEventName,
+  unavailable,
+  webhookPayload,
+  type CommittedEvent,
+} from '@keyturn/contracts';
 import { newUlid } from '@keyturn/platform/ids';
 import { Log } from '@keyturn/platform/logs';
 import { NatsLink } from '@keyturn/platform/nats';
@@ -87,7 +94,7 @@ export class DispatchEngine implements OnApplicationBootstrap {
       endpoints: () => this.turns.endpoints,
       unwritten: () => this.recorder.pending,
       streamLag: () => this.intake.lag(),
-      oldestDueSeconds: () => this.store.oldestDueSeconds(),
+      figures: () => this.store.figures(),
     });
     health.add('lease', () =>
       this.lease.id === undefined ? Promise.reject(new Error('no lease')) : Promise.resolve(),
@@ -130,7 +137,10 @@ export class DispatchEngine implements OnApplicationBootstrap {
     const instance = this.stopping ? undefined : this.lease.id;
     if (instance === undefined) throw unavailable('this dispatcher holds no lease');
     const time = new Date().toISOString();
-    const data = { webhookId, message: 'This is a test event: the endpoint is reached and its signature can be checked.' };
+    const data = {
+      webhookId,
+      message: 'This is a test event: the endpoint is reached and its signature can be checked.',
+    };
     const payload = Buffer.from(webhookPayload(testEventName, JSON.stringify(data), time), 'utf8');
     const messageId = `evt_${newUlid()}`;
     const opened = await this.store.openTest(instance, { messageId, spaceId, webhookId, time, payload });
@@ -165,8 +175,8 @@ export class DispatchEngine implements OnApplicationBootstrap {
     const instance = this.lease.id;
     if (instance === undefined) throw new ApiError('UNAVAILABLE', 'this dispatcher holds no lease');
     const room = this.turns.room();
-    const { leased, waiting } = await this.store.accept(instance, events, room);
-    this.metrics.accepted.inc(leased.length + waiting.length);
+    const { leased, waiting, waitingOf } = await this.store.accept(instance, events, room);
+    this.metrics.accepted.inc(leased.length + waiting);
     await this.book.prepare(leased);
     const byId = new Map(events.map((event) => [event.id, event]));
     for (const { id, messageId, webhookId, thin } of leased) {
@@ -188,7 +198,7 @@ export class DispatchEngine implements OnApplicationBootstrap {
       });
     }
     let claimable = false;
-    for (const endpointId of waiting) if (this.turns.leftBehind(endpointId)) claimable = true;
+    for (const endpointId of waitingOf) if (this.turns.leftBehind(endpointId)) claimable = true;
     if (claimable) this.claimer.wake();
     this.pump();
   }

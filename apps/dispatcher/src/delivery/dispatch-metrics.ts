@@ -1,5 +1,7 @@
 import { Injectable } from '@nestjs/common';
+import { isUnavailable } from '@keyturn/platform/database';
 import { Metrics } from '@keyturn/platform/metrics';
+import type { QueueFigures } from '@keyturn/webhook-store';
 import type { Report } from './sender';
 
 /** What the engine shows of itself, read when `/metrics` is. */
@@ -9,8 +11,10 @@ export interface Gauges {
   readonly endpoints: () => number;
   readonly unwritten: () => number;
   readonly streamLag: () => Promise<number | undefined>;
-  readonly oldestDueSeconds: () => Promise<number>;
+  readonly figures: () => Promise<QueueFigures>;
 }
+
+const latencyBuckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 30, 300, 3_600, 86_400];
 
 @Injectable()
 export class DispatchMetrics {
@@ -19,7 +23,8 @@ export class DispatchMetrics {
   readonly refused;
   private readonly attempts;
   private readonly attemptDuration;
-  private readonly commitToDelivered;
+  private readonly commitToFirstAttempt;
+  private readonly commitToSuccess;
 
   constructor(private readonly metrics: Metrics) {
     this.accepted = metrics.counter('webhook_deliveries_accepted_total', 'Deliveries made from committed events.', []);
@@ -40,11 +45,17 @@ export class DispatchMetrics {
       ['outcome'],
       [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
     );
-    this.commitToDelivered = metrics.histogram(
-      'webhook_commit_to_delivered_seconds',
-      'From the commit of the change to the 2xx of its delivery, first attempts apart from late ones.',
-      ['attempt'],
-      [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 300, 3_600, 86_400],
+    this.commitToFirstAttempt = metrics.histogram(
+      'webhook_commit_to_first_attempt_seconds',
+      'From the commit of the change to the end of the first attempt to deliver it.',
+      [],
+      latencyBuckets,
+    );
+    this.commitToSuccess = metrics.histogram(
+      'webhook_commit_to_success_seconds',
+      'From the commit of the change to the 2xx of its delivery.',
+      [],
+      latencyBuckets,
     );
   }
 
@@ -60,15 +71,32 @@ export class DispatchMetrics {
     metrics.gauge('webhook_results_unwritten', 'Results that are not in the database yet.', [], (gauge) =>
       gauge.set(gauges.unwritten()),
     );
-    metrics.gauge('webhook_stream_lag_messages', 'Committed events that no dispatcher has taken.', [], async (gauge) => {
+    metrics.gauge('event_stream_pending', 'Messages of the stream not taken yet.', ['stream'], async (gauge) => {
       const lag = await gauges.streamLag();
-      if (lag !== undefined) gauge.set(lag);
+      if (lag !== undefined) gauge.set({ stream: 'EVENTS' }, lag);
     });
-    metrics.gauge(
-      'webhook_oldest_due_age_seconds',
-      'How long the oldest due delivery of an endpoint that takes deliveries has waited.',
+    const oldest = metrics.gauge(
+      'webhook_oldest_due_seconds',
+      'Age of the oldest due delivery that nobody has in hand.',
       [],
-      async (gauge) => gauge.set(await gauges.oldestDueSeconds()),
+    );
+    const endpoints = metrics.gauge('webhook_endpoints', 'Endpoints, by state.', ['state']);
+    // One look at the database for the three of them, the same on every replica.
+    metrics.gauge(
+      'webhook_deliveries_due',
+      'Deliveries that are due and that nobody has in hand.',
+      [],
+      async (gauge) => {
+        const figures = await gauges.figures().catch((error: unknown) => {
+          if (isUnavailable(error)) return undefined;
+          throw error;
+        });
+        if (!figures) return;
+        gauge.set(figures.due);
+        oldest.set(figures.oldestDueSeconds);
+        for (const state of ['active', 'inactive', 'paused', 'disabled'] as const)
+          endpoints.set({ state }, figures.endpoints[state] ?? 0);
+      },
     );
   }
 
@@ -76,10 +104,9 @@ export class DispatchMetrics {
     const outcome = attempt.faultClass === null ? 'success' : attempt.faultClass;
     this.attempts.inc({ outcome, decision: decision.kind, reason: attempt.reason });
     this.attemptDuration.observe({ outcome }, attempt.totalMs / 1_000);
-    if (decision.kind === 'delivered')
-      this.commitToDelivered.observe(
-        { attempt: attempt.number === 1 ? 'first' : 'later' },
-        Math.max(0, Date.now() - delivery.committedAt) / 1_000,
-      );
+    if (attempt.reason === 'test' || attempt.reason === 'replay') return;
+    const sinceCommit = Math.max(0, Date.now() - delivery.committedAt) / 1_000;
+    if (attempt.reason === 'first') this.commitToFirstAttempt.observe(sinceCommit);
+    if (decision.kind === 'delivered') this.commitToSuccess.observe(sinceCommit);
   }
 }

@@ -1,7 +1,8 @@
+import { readFileSync } from 'node:fs';
 import { Module, type DynamicModule } from '@nestjs/common';
 import { Database } from '@keyturn/platform/database';
 import { AddressPolicy, PostgresDispatchStore, SecretBox } from '@keyturn/webhook-store';
-import { DispatchEngine, readCa } from './delivery/dispatch-engine';
+import { DispatchEngine } from './delivery/dispatch-engine';
 import { DispatchMetrics } from './delivery/dispatch-metrics';
 import { TestEventRpc } from './delivery/test-event.rpc';
 import type { DispatcherSettings } from './dispatcher.settings';
@@ -29,18 +30,21 @@ export class DispatcherModule {
               probeIntervalMs: settings.probeIntervalMs,
             }),
         },
-        { provide: Exchange, useValue: exchangeWith(settings) },
+        { provide: Exchange, useValue: exchangeWith(settings).exchange },
       ],
     };
   }
 }
 
-function exchangeWith(settings: DispatcherSettings): Exchange {
+/** The one way out of this system, and the connections it keeps. */
+export function exchangeWith(settings: DispatcherSettings): { exchange: Exchange; connections: Connections } {
   const policy = new AddressPolicy(settings);
   const names = new NameResolver({ servers: settings.dnsServers });
-  const dialler = new Dialler({
-    ...readCa(settings.caFile),
-    ...(settings.proxy === undefined ? {} : { proxy: settings.proxy }),
-  });
-  return new Exchange(new AddressGuard(policy, names), new Connections(dialler), settings);
+  const connections = new Connections(
+    new Dialler({
+      ...(settings.caFile === undefined ? {} : { extraCa: readFileSync(settings.caFile, 'utf8') }),
+      ...(settings.proxy === undefined ? {} : { proxy: settings.proxy }),
+    }),
+  );
+  return { exchange: new Exchange(new AddressGuard(policy, names), connections, settings), connections };
 }

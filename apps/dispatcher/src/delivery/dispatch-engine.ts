@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import {
   ApiError,
@@ -347,6 +346,3 @@ export class DispatchEngine implements OnApplicationBootstrap {
     );
   }
 }
-
-/** The certificates of a file, or nothing where none is named. */
-export const readCa = (file: string | undefined) => (file === undefined ? {} : { extraCa: readFileSync(file, 'utf8') });

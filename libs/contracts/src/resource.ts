@@ -136,8 +136,8 @@ interface ResourceSpec<F extends Fields> {
 export const identifier = (idPrefix: string): Field<'id'> => ({ ...field('id', 'FSI'), idPrefix });
 
 const id = field('id', 'FSI', { description: 'Unique within the Space.' });
-const createdAt = field('datetime', 'FSI');
-const updatedAt = field('datetime', 'FSI');
+const createdAt = field('datetime', 'FSI', { description: 'When the record was made.' });
+const updatedAt = field('datetime', 'FSI', { description: 'When the record last changed.' });
 
 /** Makes a definition: `id` comes first, `createdAt` and `updatedAt` last, in JSON as in the docs. */
 export function defineResource<const F extends Fields>(spec: ResourceSpec<F>) {

@@ -5,17 +5,22 @@ export const contingencyResource = defineResource({
   collection: 'contingencies',
   title: 'contingency',
   fields: {
-    fileId: integer('FSI'),
-    name: string('FSQ'),
+    fileId: integer('FSI', { description: 'The file it belongs to.' }),
+    name: string('FSQ', { description: 'What people call it.' }),
     contingencyType: enumeration(
       ['inspection', 'financing', 'appraisal', 'title', 'sale_of_home', 'hoa', 'insurance', 'other'],
       'FS',
+      { description: 'What the contract depends on.' },
     ),
-    status: enumeration(['active', 'satisfied', 'waived', 'expired', 'cancelled'], 'FS'),
-    responsibleParty: enumeration(['buyer', 'seller', 'listing_agent', 'buying_agent', 'lender', 'other'], 'FS'),
-    startDate: date('FS'),
-    dueDate: date('FSI'),
-    resolvedDate: date('FS'),
-    description: text('Q'),
+    status: enumeration(['active', 'satisfied', 'waived', 'expired', 'cancelled'], 'FS', {
+      description: 'Where it stands.',
+    }),
+    responsibleParty: enumeration(['buyer', 'seller', 'listing_agent', 'buying_agent', 'lender', 'other'], 'FS', {
+      description: 'Who has to act.',
+    }),
+    startDate: date('FS', { description: 'Day from which it runs.' }),
+    dueDate: date('FSI', { description: 'Last day to act.' }),
+    resolvedDate: date('FS', { description: 'Day on which it was satisfied, waived or given up.' }),
+    description: text('Q', { description: 'Its terms.' }),
   },
 });

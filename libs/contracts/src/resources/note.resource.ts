@@ -5,12 +5,14 @@ export const noteResource = defineResource({
   collection: 'notes',
   title: 'note',
   fields: {
-    fileId: integer('FSI'),
-    contactId: integer('FSI'),
-    authorId: integer('FS'),
-    subject: string('FSQ'),
-    body: text('Q'),
-    visibility: enumeration(['internal', 'shared'], 'FS'),
-    isPinned: boolean('FS'),
+    fileId: integer('FSI', { description: 'The file it is about.' }),
+    contactId: integer('FSI', { description: 'The contact it is about.' }),
+    authorId: integer('FS', { description: 'The user who wrote it.' }),
+    subject: string('FSQ', { description: 'Subject line.' }),
+    body: text('Q', { description: 'The text.' }),
+    visibility: enumeration(['internal', 'shared'], 'FS', {
+      description: 'Who sees it in the product; the API shows both kinds.',
+    }),
+    isPinned: boolean('FS', { description: 'True where it stays on top.' }),
   },
 });

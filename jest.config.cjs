@@ -13,6 +13,8 @@ module.exports = {
     project('data-service', 'apps/data-service'),
     project('webhook-service', 'apps/webhook-service'),
     project('dispatcher', 'apps/dispatcher'),
+    project('docker', 'docker'),
+    project('k8s', 'k8s'),
     project('tools', 'tools'),
   ],
 };

@@ -1,0 +1,50 @@
+import { nameOf, type Manifest } from './manifest';
+import { typeProblems, validate } from './models';
+import { objectsOf, overlays } from './overlays';
+
+// A cold compiler reads the whole of the models' types once.
+jest.setTimeout(60_000);
+
+describe.each(overlays)('objects of overlay %s', (overlay) => {
+  it('are what the schemas of their kinds ask for', () => {
+    const problems = objectsOf(overlay).flatMap((object) => {
+      try {
+        validate(object);
+        return [];
+      } catch (error) {
+        return [`${nameOf(object)}: ${(error as Error).message}`];
+      }
+    });
+    expect(problems).toEqual([]);
+  });
+
+  it('have no field that their kinds do not know', () => {
+    const objects = objectsOf(overlay);
+    const problems = typeProblems(objects).flatMap((found, index) =>
+      found.map((problem) => `${nameOf(objects[index] as Manifest)}: ${problem}`),
+    );
+    expect(problems).toEqual([]);
+  });
+});
+
+describe('the check of fields', () => {
+  const deployment = () =>
+    structuredClone(objectsOf('local').find(({ kind }) => kind === 'Deployment')) as unknown as {
+      spec: { template: { spec: { containers: Record<string, unknown>[] } } };
+    };
+
+  it('finds a misspelt field deep inside, which the schemas let pass', () => {
+    const typo = deployment();
+    const [container] = typo.spec.template.spec.containers;
+    (container as Record<string, unknown>).readynessProbe = {};
+    const object = typo as unknown as Manifest;
+    expect(() => validate(object)).not.toThrow();
+    expect(typeProblems([object])).toEqual([[expect.stringContaining('readynessProbe')]]);
+  });
+
+  it('finds a value of the wrong type', () => {
+    const wrong = deployment() as unknown as Manifest & { spec: Record<string, unknown> };
+    wrong.spec.minReadySeconds = 'five';
+    expect(() => validate(wrong)).toThrow();
+  });
+});

@@ -1,4 +1,4 @@
-import type { ListQuery, ListReply } from './list';
+import type { ListQuery, ListReply, Operator } from './list';
 
 /**
  * Operations between services: requests over NATS on subject `rpc.<name>`, answered by one instance of the service that
@@ -27,7 +27,11 @@ export interface Operations {
 
   'webhooks.list': { request: { spaceId: string; query: ListQuery }; reply: ListReply };
   'webhooks.get': { request: { spaceId: string; id: string }; reply: Webhook };
-  'webhooks.create': { request: { spaceId: string; input: unknown }; reply: Webhook & { signingSecret: string } };
+  /** With an `Idempotency-Key` a repeat within 24 h gets the same reply; another input under the key is a CONFLICT. */
+  'webhooks.create': {
+    request: { spaceId: string; input: unknown; idempotencyKey?: string };
+    reply: Webhook & { signingSecret: string };
+  };
   'webhooks.update': { request: { spaceId: string; id: string; input: unknown }; reply: Webhook };
   'webhooks.delete': { request: { spaceId: string; id: string }; reply: { id: string; deleted: true } };
   'webhooks.test': { request: { spaceId: string; id: string }; reply: Delivery };
@@ -119,6 +123,29 @@ export interface Webhook {
   /** `active`, `inactive` by its owner, `paused`, or `disabled` by failure (DESIGN §4). */
   status: 'active' | 'inactive' | 'paused' | 'disabled';
   disabledReason: string | null;
+  /** Deliveries a second; null without a limit. */
+  rateLimit: number | null;
+  /** `record`: deliveries of one record never overtake one another. */
+  ordering: 'none' | 'record';
+  /** Seconds between attempts; null for the common schedule. */
+  retrySchedule: number[] | null;
+  /** Payloads carry the record's id only. */
+  thin: boolean;
+  filter: WebhookFilter | null;
+  /** Names of the headers that each delivery carries besides ours; their values may be secrets and are not shown. */
+  headerNames: string[];
+  /** Until when the secret before the last rotation signs too. */
+  previousSecretUntil: string | null;
+}
+
+/** Per resource, conditions on its fields that an event must all meet; events of other resources pass. */
+export type WebhookFilter = Record<string, FilterCondition[]>;
+
+export interface FilterCondition {
+  field: string;
+  /** An operator of list filters, or `changed`. */
+  operator: Operator | 'changed';
+  value?: unknown;
 }
 
 export type DeliveryStatus = 'pending' | 'retrying' | 'success' | 'failed' | 'cancelled';
@@ -128,6 +155,8 @@ export interface Delivery {
   /** `dlv_<n>` */
   id: string;
   webhookId: string;
+  /** `evt_<ulid>`: `webhook-id` of every attempt. */
+  messageId: string;
   event: string;
   status: DeliveryStatus;
   attempts: number;

@@ -1,11 +1,13 @@
+import type { FilterCondition } from '@keyturn/contracts';
 import { result, room, StoreFixture } from './store.fixture';
 
 describe('the store of a dispatcher', () => {
   let store: StoreFixture;
-  beforeEach(async () => {
+  beforeAll(async () => {
     store = await StoreFixture.open();
   });
-  afterEach(() => store.close());
+  beforeEach(() => store.clear());
+  afterAll(() => store.close());
 
   const number = (webhook: { id: string }) => webhook.id.slice('wh_'.length);
 
@@ -104,7 +106,7 @@ describe('the store of a dispatcher', () => {
       expect(leased).toHaveLength(2);
     });
 
-    it.each([
+    it.each<[string, FilterCondition, Parameters<StoreFixture['event']>[1], boolean]>([
       ['changed', { field: 'listingStatus', operator: 'changed' }, { changed: ['listingStatus', 'name'] }, true],
       ['not changed', { field: 'listingStatus', operator: 'changed' }, { changed: ['name'] }, false],
       ['over', { field: 'listPrice', operator: 'gt', value: 500_000 }, { data: { listPrice: 500_000.5 } }, true],

@@ -6,12 +6,23 @@ export {
   type UrlVerdict,
 } from './address-policy';
 export { ensureDaysAhead } from './days';
+export { DeliveryStore } from './delivery-store';
 export * from './dispatch-store.types';
 export { decodeHint, encodeHint, hintSubject, type WebhookHint } from './hints';
 export { webhookSettings } from './settings';
 export { PostgresDispatchStore, type DispatchStoreOptions } from './dispatch-store';
-export { WebhookStore, type NewWebhook, type StoredWebhook, type WebhookChange } from './webhook-store';
+export {
+  WebhookStore,
+  type NewWebhook,
+  type Ordering,
+  type StoredWebhook,
+  type WebhookChange,
+  type WebhookSettings,
+} from './webhook-store';
+export { makeListDatabases, type ListDatabases } from './list-databases';
 export { webhookMigrations } from './migrations';
-export { SealedByUnknownKey, SecretBox } from './secret-box';
+export { dropOldDeliveries } from './retention';
+export { SealedByUnknownKey, SecretBox, secretContext } from './secret-box';
 export { newSigningSecret, SigningKey, signatureHeaders, type SignatureHeaders, type SignedMessage } from './signature';
+export { headerNameProblem, headerValueProblem, maxStaticHeaderBytes, maxStaticHeaders } from './static-headers';
 export { thinPayload, type ThinSource } from './thin-payload';

@@ -8,6 +8,8 @@ export const webhookSettings = {
   allowCidrs: setting.cidrs('WEBHOOK_ALLOW_CIDRS'),
   /** Offsets between attempts, each from the end of the attempt before (X3). */
   retryScheduleMs: setting.durations('WEBHOOK_RETRY_SCHEDULE', '30s,1m,15m,30m,1h,2h,4h,8h'),
+  /** Keys before `SECRETS_KEY`, while something is still sealed under them. */
+  secretsKeyPrevious: setting.secrets('SECRETS_KEY_PREVIOUS'),
   /** The whole exchange with a receiver. */
   timeoutMs: setting.duration('WEBHOOK_TIMEOUT', '5s'),
 } as const;

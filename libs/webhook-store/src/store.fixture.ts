@@ -2,8 +2,10 @@ import { freshDatabase, type FreshDatabase } from '@keyturn/testing';
 import { makeDatabase, runMigrations, type Database } from '@keyturn/platform/database';
 import { newUlid } from '@keyturn/platform/ids';
 import { Log } from '@keyturn/platform/logs';
+import { DeliveryStore } from './delivery-store';
 import { PostgresDispatchStore } from './dispatch-store';
 import type { AcceptedEvent, AttemptResult, InstanceId, Room } from './dispatch-store.types';
+import { makeListDatabases, type ListDatabases } from './list-databases';
 import { webhookMigrations } from './migrations';
 import { SecretBox } from './secret-box';
 import { newSigningSecret } from './signature';
@@ -19,6 +21,8 @@ export class StoreFixture {
     readonly secrets: SecretBox,
     readonly webhooks: WebhookStore,
     readonly dispatch: PostgresDispatchStore,
+    readonly deliveryStore: DeliveryStore,
+    private readonly lists: ListDatabases,
   ) {}
 
   static async open(): Promise<StoreFixture> {
@@ -29,18 +33,32 @@ export class StoreFixture {
     });
     const database = makeDatabase(fresh.url);
     const secrets = new SecretBox('a key for tests of at least thirty-two characters');
+    const lists = makeListDatabases(fresh.url, 2);
     return new StoreFixture(
       fresh,
       database,
       secrets,
-      new WebhookStore(database, secrets),
+      new WebhookStore(database, secrets, lists),
       new PostgresDispatchStore(database, secrets, { maxAttempts: 9, probeIntervalMs: 60_000 }),
+      new DeliveryStore(database, lists),
+      lists,
     );
   }
 
   async close(): Promise<void> {
-    await this.database.close();
+    await Promise.all([this.database, this.lists.walk, this.lists.scan].map((database) => database.close()));
     await this.fresh.drop();
+  }
+
+  /** Back to an empty store: cheaper than another database. */
+  async clear(): Promise<void> {
+    this.sequences.clear();
+    await this.database.acrossSpaces('a test begins anew').query({
+      name: 'test.clear',
+      text: `truncate webhooks.space, webhooks.endpoint, webhooks.endpoint_state, webhooks.endpoint_version, webhooks.endpoint_hour,
+             webhooks.endpoint_day, webhooks.idempotency, webhooks.message, webhooks.delivery, webhooks.attempt, webhooks.queue,
+             webhooks.dispatcher restart identity cascade`,
+    });
   }
 
   /** The newest sequence of a Space: what `data.space.position` would say. */

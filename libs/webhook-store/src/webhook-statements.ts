@@ -3,7 +3,7 @@ import { statement } from '@keyturn/platform/database';
 /** The statements of {@link WebhookStore}. `$1` is the Space in each. */
 
 const columns = `id, space_id, name, url, events, is_active, status, disabled_reason, rate_limit, ordering, retry_schedule, thin,
-  filter::text as filter, headers_enc, previous_secret_until, signature_public_key, created_at, updated_at`;
+  filter::text as filter, headers_enc, header_names, previous_secret_until, signature_public_key, created_at, updated_at`;
 
 /** Whoever counts against a quota of the Space holds this row. */
 export const lockSpace = statement(
@@ -21,14 +21,14 @@ export const insert = statement(
   'webhooks.endpoint.insert',
   `with made as (
      insert into webhooks.endpoint (space_id, name, url, events, secret_enc, is_active, rate_limit, ordering, retry_schedule, thin, filter,
-                                    headers_enc)
-     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+                                    headers_enc, header_names)
+     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
      returning *
    ), stated as (
      insert into webhooks.endpoint_state (endpoint_id) select id from made
    ), versioned as (
      insert into webhooks.endpoint_version (endpoint_id, version, space_id, from_sequence, deliver, events, thin, filter)
-     select id, 1, space_id, $13::bigint + 1, is_active, events, thin, filter from made where space_id = $1
+     select id, 1, space_id, $14::bigint + 1, is_active, events, thin, filter from made where space_id = $1
    )
    select ${columns} from made`,
 );
@@ -36,6 +36,12 @@ export const insert = statement(
 const own = 'space_id = $1 and id = $2 and deleted_at is null and parent_id is null';
 
 export const get = statement('webhooks.endpoint.get', `select ${columns} from webhooks.endpoint where ${own}`);
+
+export const readAll = statement(
+  'webhooks.endpoints.of_space',
+  `select ${columns} from webhooks.endpoint
+   where space_id = $1 and id = any($2::bigint[]) and deleted_at is null and parent_id is null`,
+);
 
 export const lock = statement(
   'webhooks.endpoint.lock',
@@ -46,7 +52,8 @@ export const update = statement(
   'webhooks.endpoint.update',
   `update webhooks.endpoint
    set name = $3, url = $4, events = $5, is_active = $6, rate_limit = $7, ordering = $8, retry_schedule = $9, thin = $10, filter = $11,
-       headers_enc = $12, disabled_reason = $13, disabled_at = case when $13::text is null then null else disabled_at end,
+       headers_enc = $12, header_names = $13, disabled_reason = $14,
+       disabled_at = case when $14::text is null then null else disabled_at end,
        revision = revision + 1, updated_at = greatest(now(), updated_at + interval '1 ms')
    where ${own}
    returning ${columns}`,

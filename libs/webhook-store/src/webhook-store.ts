@@ -1,7 +1,16 @@
 import * as sql from './webhook-statements';
 import { endpointHeaders } from './endpoint-secrets';
 import { secretContext, type SecretBox } from './secret-box';
-import { ApiError, validationError } from '@keyturn/contracts';
+import type { ListDatabases } from './list-databases';
+import {
+  ApiError,
+  validationError,
+  webhookList,
+  type ListQuery,
+  type ListReply,
+  type WebhookFilter,
+} from '@keyturn/contracts';
+import { listStatement, mapColumns, type ListRow, type TableMapping } from '@keyturn/list-query';
 import { spaceNumber, type Database, type Transaction } from '@keyturn/platform/database';
 
 export type Ordering = 'none' | 'record';
@@ -20,15 +29,6 @@ export interface WebhookSettings {
   readonly thin: boolean;
   readonly filter: WebhookFilter | null;
   readonly headers: Readonly<Record<string, string>>;
-}
-
-/** Conditions on the fields of a resource, all of which must be met; a resource that is not named passes. */
-export type WebhookFilter = Readonly<Record<string, readonly FilterCondition[]>>;
-
-export interface FilterCondition {
-  readonly field: string;
-  readonly operator: string;
-  readonly value?: unknown;
 }
 
 export type NewWebhook = WebhookSettings & { readonly signingSecret: string };
@@ -69,11 +69,21 @@ export function webhookNumber(id: string): string | undefined {
   return /^wh_([1-9]\d{0,17})$/.exec(id)?.[1];
 }
 
+/** A page is a list of numbers; the rows are read by them. */
+const webhooks: TableMapping = {
+  table: 'webhooks.endpoint',
+  where: ['r.deleted_at is null', 'r.parent_id is null'],
+  json: 'r.id::text',
+  columns: mapColumns(webhookList, { notNull: ['name', 'url', 'isActive', 'status'] }),
+  search: `lower(r.name || chr(10) || r.url)`,
+};
+
 /** Subscriptions of a Space: their settings, their history, and what changes with them. */
 export class WebhookStore {
   constructor(
     private readonly database: Database,
     private readonly secrets: SecretBox,
+    private readonly lists: ListDatabases,
   ) {}
 
   /** `position` is the newest sequence of the Space: every event behind it is owed. */
@@ -115,6 +125,7 @@ export class WebhookStore {
       Object.keys(webhook.headers).length
         ? this.secrets.seal(JSON.stringify(webhook.headers), secretContext(spaceNumber(spaceId)))
         : null,
+      Object.keys(webhook.headers),
     ];
   }
 
@@ -123,6 +134,17 @@ export class WebhookStore {
     if (!number) return undefined;
     const [row] = await this.database.inSpace(spaceId).query<EndpointRow>(sql.get, [number]);
     return row && this.stored(row);
+  }
+
+  async list(spaceId: string, query: ListQuery): Promise<{ head: ListReply; rows: StoredWebhook[] }> {
+    const list = listStatement(webhooks, query);
+    const [row] = await this.lists[list.sessions].inSpace(spaceId).query<ListRow>(list.statement, list.values);
+    const { head, rows } = list.reply(row as ListRow);
+    const numbers = rows === '' ? [] : rows.split(',');
+    const found = await this.database.inSpace(spaceId).query<EndpointRow>(sql.readAll, [numbers]);
+    const byNumber = new Map(found.map((endpoint) => [endpoint.id, endpoint]));
+    const inOrder = numbers.map((number) => byNumber.get(number)).filter((endpoint) => endpoint !== undefined);
+    return { head, rows: inOrder.map((endpoint) => this.stored(endpoint)) };
   }
 
   /**

@@ -91,6 +91,18 @@ export const setting = {
       },
       { secret: true },
     ),
+  /** Several of them, separated by commas. */
+  secrets: (variable: string) =>
+    define(
+      variable,
+      '',
+      (raw) =>
+        list(raw).map((part) => {
+          if (part.length < 32) throw new Wrong(`each secret of ${variable} must have at least 32 characters`);
+          return part;
+        }),
+      { secret: true },
+    ),
   /** May hold a password, so it is never printed. */
   url: (variable: string, fallback?: string) =>
     define(variable, fallback, (raw) => url(variable, raw), { secret: true }),

@@ -57,6 +57,7 @@ const subscriptions = `
     thin boolean not null default false,
     filter jsonb,
     headers_enc bytea,
+    header_names text[] not null default '{}',
     signature_key_enc bytea,
     signature_public_key text,
     -- Grows with each change: a dispatcher keeps settings by it.

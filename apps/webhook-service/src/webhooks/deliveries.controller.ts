@@ -1,0 +1,15 @@
+import { Controller } from '@nestjs/common';
+import { Payload } from '@nestjs/microservices';
+import { Operation, reply, type RpcCall, type RpcReply } from '@keyturn/platform/rpc';
+import { WebhooksService } from './webhooks.service';
+
+@Controller()
+export class DeliveriesController {
+  constructor(private readonly webhooks: WebhooksService) {}
+
+  @Operation('webhooks.deliveries')
+  async list(@Payload() { request }: RpcCall<'webhooks.deliveries'>): Promise<RpcReply<'webhooks.deliveries'>> {
+    const { head, rows } = await this.webhooks.listDeliveries(request.spaceId, request.id, request.query);
+    return reply(head, rows.join(','));
+  }
+}

@@ -1,0 +1,47 @@
+import { Controller } from '@nestjs/common';
+import { Payload } from '@nestjs/microservices';
+import { Operation, reply, type RpcCall, type RpcReply } from '@keyturn/platform/rpc';
+import { WebhooksService } from './webhooks.service';
+
+@Controller()
+export class WebhooksController {
+  constructor(private readonly webhooks: WebhooksService) {}
+
+  @Operation('webhooks.list')
+  async list(@Payload() { request }: RpcCall<'webhooks.list'>): Promise<RpcReply<'webhooks.list'>> {
+    const { head, rows } = await this.webhooks.list(request.spaceId, request.query);
+    return reply(head, rows.map((row) => JSON.stringify(sparse(row, request.query.fields))).join(','));
+  }
+
+  @Operation('webhooks.get')
+  async get(@Payload() { request }: RpcCall<'webhooks.get'>): Promise<RpcReply<'webhooks.get'>> {
+    return reply(await this.webhooks.get(request.spaceId, request.id));
+  }
+
+  @Operation('webhooks.create')
+  async create(@Payload() { request }: RpcCall<'webhooks.create'>): Promise<RpcReply<'webhooks.create'>> {
+    return reply(await this.webhooks.create(request.spaceId, request.input));
+  }
+
+  @Operation('webhooks.update')
+  async update(@Payload() { request }: RpcCall<'webhooks.update'>): Promise<RpcReply<'webhooks.update'>> {
+    return reply(await this.webhooks.update(request.spaceId, request.id, request.input));
+  }
+
+  @Operation('webhooks.delete')
+  async delete(@Payload() { request }: RpcCall<'webhooks.delete'>): Promise<RpcReply<'webhooks.delete'>> {
+    await this.webhooks.delete(request.spaceId, request.id);
+    return reply({ id: request.id, deleted: true });
+  }
+
+  @Operation('webhooks.test')
+  async test(@Payload() { request }: RpcCall<'webhooks.test'>): Promise<RpcReply<'webhooks.test'>> {
+    return reply(await this.webhooks.test(request.spaceId, request.id));
+  }
+}
+
+function sparse<T extends object>(row: T, fields: readonly string[] | null): Partial<T> {
+  return fields === null
+    ? row
+    : (Object.fromEntries(Object.entries(row).filter(([name]) => fields.includes(name))) as Partial<T>);
+}

@@ -1,0 +1,431 @@
+import { ApiError, eventNames, type ListQuery } from '@keyturn/contracts';
+import { SecretBox, secretContext } from '@keyturn/webhook-store';
+import { attempt, secretsKey, WebhookServiceFixture } from './webhooks.fixture';
+
+const valid = { name: 'My CRM Sync', url: 'https://your-app.com/webhooks', events: ['file.created', 'file.updated'] };
+
+const query = (change: Partial<ListQuery> = {}): ListQuery => ({
+  filters: [],
+  search: [],
+  sort: 'id',
+  order: 'asc',
+  pageSize: 25,
+  window: { page: 1 },
+  fields: null,
+  ...change,
+});
+const newest = (change: Partial<ListQuery> = {}) => query({ order: 'desc', ...change });
+
+const refusal = (code: string, field?: string) =>
+  expect.objectContaining({
+    code,
+    ...(field ? { options: expect.objectContaining({ field }) as object } : {}),
+  }) as object;
+
+describe('webhooks of a Space', () => {
+  let fixture: WebhookServiceFixture;
+  beforeAll(async () => {
+    fixture = await WebhookServiceFixture.open();
+  });
+  afterAll(() => fixture.close());
+
+  /** A Space that no other test has seen. */
+  let spaces = 0;
+  let space: string;
+  beforeEach(() => {
+    space = `spc_${++spaces}`;
+  });
+
+  describe('creating', () => {
+    it('T-082 T-083 T-084 returns the documented fields, and the secret this once', async () => {
+      const service = fixture.service();
+      const created = await service.create(space, valid);
+      expect(Object.keys(created).slice(0, 7)).toEqual([
+        'id',
+        'name',
+        'url',
+        'events',
+        'signingSecret',
+        'isActive',
+        'createdAt',
+      ]);
+      expect(created).toMatchObject({ ...valid, isActive: true, status: 'active' });
+      expect(created.id).toMatch(/^wh_[1-9]\d*$/);
+      expect(created.signingSecret).toMatch(/^whsec_[A-Za-z0-9+/]{43}=$/);
+      expect(created.createdAt).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+
+      const { signingSecret, ...rest } = created;
+      expect(await service.get(space, created.id)).toEqual(rest);
+      expect(JSON.stringify((await service.list(space, query())).rows)).not.toContain(signingSecret);
+      expect(JSON.stringify(await service.update(space, created.id, { name: 'other' }))).not.toContain('whsec_');
+    });
+
+    it('T-084 the secret lies encrypted, bound to its Space', async () => {
+      const { id, signingSecret } = await fixture.service().create(space, valid);
+      const [row] = await fixture.database
+        .acrossSpaces('a test looks at what is stored')
+        .query<{ secret_enc: Buffer; space_id: string; row: string }>(
+          {
+            name: 'test.secret',
+            text: 'select secret_enc, space_id, e::text as row from webhooks.endpoint e where id = $1',
+          },
+          [id.slice(3)],
+        );
+      const plain = Buffer.from(signingSecret);
+      expect(row?.row).not.toContain(signingSecret);
+      expect(row?.row).not.toContain(plain.toString('hex'));
+      const box = new SecretBox(secretsKey);
+      expect(box.open(row?.secret_enc as Buffer, secretContext(row?.space_id as string))).toBe(signingSecret);
+      expect(() => box.open(row?.secret_enc as Buffer, secretContext('999999'))).toThrow();
+    });
+
+    it('T-085 keeps the order of the events and drops duplicates; all 22, wildcards and events about webhooks', async () => {
+      const events = ['note.deleted', 'file.*', 'note.deleted', 'webhook.disabled', ...eventNames.toReversed()];
+      const created = await fixture.service().create(space, { ...valid, events });
+      expect(created.events).toEqual([...new Set(events)]);
+      expect(eventNames).toHaveLength(22);
+    });
+
+    it.each([
+      ['no body', null, 'body'],
+      ['an array', [valid], 'body'],
+      ['a text', 'name', 'body'],
+      ['no name', { ...valid, name: undefined }, 'name'],
+      ['null for a name', { ...valid, name: null }, 'name'],
+      ['a number for a name', { ...valid, name: 5 }, 'name'],
+      ['an empty name', { ...valid, name: '' }, 'name'],
+      ['a blank name', { ...valid, name: ' \t' }, 'name'],
+      ['a NUL in a name', { ...valid, name: 'a\0b' }, 'name'],
+      ['half a character in a name', { ...valid, name: 'a\ud83d' }, 'name'],
+      ['a long name', { ...valid, name: 'x'.repeat(201) }, 'name'],
+      ['no url', { ...valid, url: undefined }, 'url'],
+      ['an object for a url', { ...valid, url: {} }, 'url'],
+      ['a relative url', { ...valid, url: '/hook' }, 'url'],
+      ['http', { ...valid, url: 'http://your-app.com/' }, 'url'],
+      ['another scheme', { ...valid, url: 'file:///etc/passwd' }, 'url'],
+      ['a user in the url', { ...valid, url: 'https://u:p@your-app.com/' }, 'url'],
+      ['a fragment', { ...valid, url: 'https://your-app.com/#x' }, 'url'],
+      ['loopback', { ...valid, url: 'https://127.0.0.1/' }, 'url'],
+      ['localhost', { ...valid, url: 'https://localhost:8443/' }, 'url'],
+      ['metadata', { ...valid, url: 'https://[::ffff:a9fe:a9fe]/' }, 'url'],
+      ['a long url', { ...valid, url: `https://your-app.com/${'x'.repeat(2_048)}` }, 'url'],
+      ['no events', { ...valid, events: undefined }, 'events'],
+      ['an empty array of events', { ...valid, events: [] }, 'events'],
+      ['a text for events', { ...valid, events: 'file.created' }, 'events'],
+      ['a number among events', { ...valid, events: ['file.created', 1] }, 'events'],
+      ['an unknown event', { ...valid, events: ['file.created', 'file.renamed'] }, 'events'],
+      ['an agent event', { ...valid, events: ['agent.created'] }, 'events'],
+      ['the event of tests', { ...valid, events: ['webhook.test'] }, 'events'],
+      ['everything', { ...valid, events: ['*'] }, 'events'],
+      ['a wildcard of nothing', { ...valid, events: ['agent.*'] }, 'events'],
+      ['isActive as a text', { ...valid, isActive: 'true' }, 'isActive'],
+      ['a secret of its own', { ...valid, signingSecret: 'whsec_x' }, 'signingSecret'],
+      ['an unknown field', { ...valid, description: 'x' }, 'description'],
+      [
+        '__proto__',
+        JSON.parse(`{"name":"x","url":"https://a.example","events":["file.*"],"__proto__":{}}`),
+        '__proto__',
+      ],
+      ['no rate', { ...valid, rateLimit: 0 }, 'rateLimit'],
+      ['half a rate', { ...valid, rateLimit: 1.5 }, 'rateLimit'],
+      ['an unknown order', { ...valid, ordering: 'fifo' }, 'ordering'],
+      ['a schedule of texts', { ...valid, retrySchedule: ['30s'] }, 'retrySchedule'],
+      ['a schedule without end', { ...valid, retrySchedule: Array(21).fill(1) }, 'retrySchedule'],
+      ['thin as a number', { ...valid, thin: 1 }, 'thin'],
+      ['a header of ours', { ...valid, headers: { 'Webhook-Id': 'x' } }, 'headers'],
+      ['a header of HTTP', { ...valid, headers: { Host: 'x' } }, 'headers'],
+      ['a header with a line end', { ...valid, headers: { 'X-A': 'a\r\nb: c' } }, 'headers'],
+      ['a header twice', { ...valid, headers: { 'X-A': 'a', 'x-a': 'b' } }, 'headers'],
+      ['a filter of an unknown resource', { ...valid, filter: { agent: [] } }, 'filter'],
+      [
+        'a filter on a hidden field',
+        { ...valid, filter: { user: [{ field: 'passwordHash', operator: 'changed' }] } },
+        'filter',
+      ],
+      [
+        'a filter of the wrong type',
+        { ...valid, filter: { file: [{ field: 'listPrice', operator: 'gt', value: '5' }] } },
+        'filter',
+      ],
+      [
+        'a filter with a wrong operator',
+        { ...valid, filter: { file: [{ field: 'name', operator: 'gt', value: 'a' }] } },
+        'filter',
+      ],
+    ])('T-081 T-085 T-086 refuses %s and names the field', async (_what, input, field) => {
+      await expect(fixture.service().create(space, input)).rejects.toEqual(refusal('VALIDATION_ERROR', field));
+      expect((await fixture.service().list(space, query())).head.total).toBe(0);
+    });
+
+    it('T-086 X5 plain http to named loopback addresses, where the operator allows both', async () => {
+      const local = fixture.service({ allowHttp: true, allowCidrs: ['127.0.0.0/8', '::1/128'] });
+      const created = await local.create(space, { ...valid, url: 'http://127.0.0.1:8080/hook' });
+      expect(created.url).toBe('http://127.0.0.1:8080/hook');
+      await expect(local.create(space, { ...valid, url: 'http://10.0.0.1/' })).rejects.toEqual(
+        refusal('VALIDATION_ERROR', 'url'),
+      );
+    });
+
+    it('a quota per Space holds when many come at once', async () => {
+      const service = fixture.service({ webhookQuota: 5 });
+      const all = await Promise.allSettled(Array.from({ length: 12 }, () => service.create(space, valid)));
+      const refused = all.filter(({ status }) => status === 'rejected');
+      expect(refused).toHaveLength(7);
+      for (const { reason } of refused as PromiseRejectedResult[]) expect(reason).toEqual(refusal('VALIDATION_ERROR'));
+      const { rows } = await service.list(space, query());
+      await service.delete(space, rows[0]?.id ?? '');
+      await service.create(space, valid);
+      await expect(service.create(space, valid)).rejects.toBeInstanceOf(ApiError);
+      await service.create('spc_4000', valid);
+    });
+
+    it('takes all that an owner may choose', async () => {
+      const settings = {
+        isActive: false,
+        rateLimit: 10,
+        ordering: 'record',
+        retrySchedule: [0.5, 60],
+        thin: true,
+        filter: {
+          file: [
+            { field: 'listingStatus', operator: 'changed' },
+            { field: 'listPrice', operator: 'gte', value: 500_000 },
+            { field: 'reviewSubmittedAt', operator: 'gt', value: '2026-03-10T12:00:00+01:00' },
+          ],
+        },
+      };
+      const created = await fixture
+        .service()
+        .create(space, { ...valid, ...settings, headers: { Authorization: 'Bearer x', 'X-Env': 'prod' } });
+      expect(created).toMatchObject({
+        ...settings,
+        status: 'inactive',
+        headerNames: ['Authorization', 'X-Env'],
+        filter: { file: [{}, {}, { value: '2026-03-10T11:00:00.000Z' }] },
+      });
+      expect(JSON.stringify(created)).not.toContain('Bearer');
+    });
+  });
+
+  describe('listing', () => {
+    it('T-080 T-069 the webhooks of the Space, with paging, sort, filter and search', async () => {
+      const service = fixture.service();
+      const names = ['Beta', 'alpha', 'Gamma'];
+      for (const name of names) await service.create(space, { ...valid, name, isActive: name !== 'Gamma' });
+      const { head, rows } = await service.list(space, query({ sort: 'name', pageSize: 2 }));
+      expect(head).toEqual({ count: 2, total: 3, next: null });
+      expect(rows.map(({ name }) => name)).toEqual(['alpha', 'Beta']);
+      const inactive = await service.list(
+        space,
+        query({ filters: [{ field: 'isActive', operator: 'eq', values: [false] }] }),
+      );
+      expect(inactive.rows.map(({ name }) => name)).toEqual(['Gamma']);
+      expect((await service.list(space, query({ search: ['bet'] }))).rows).toHaveLength(1);
+      expect((await service.list('spc_4001', query())).head.total).toBe(0);
+    });
+  });
+
+  describe('changing', () => {
+    it('T-088 each part alone, and nothing', async () => {
+      const service = fixture.service();
+      const { signingSecret: _shown, ...created } = await service.create(space, valid);
+      expect(await service.update(space, created.id, {})).toEqual(created);
+      const changed = await service.update(space, created.id, { url: 'https://other.example/', name: 'Other' });
+      expect(changed).toMatchObject({ url: 'https://other.example/', name: 'Other', events: valid.events });
+      expect(changed.updatedAt > created.updatedAt).toBe(true);
+      expect(await service.update(space, created.id, { isActive: false })).toMatchObject({
+        isActive: false,
+        status: 'inactive',
+      });
+      expect(await service.get(space, created.id)).toMatchObject({ isActive: false, name: 'Other' });
+    });
+
+    it('T-088 what cannot be changed may be repeated, but not differ', async () => {
+      const service = fixture.service();
+      const { signingSecret, ...created } = await service.create(space, valid);
+      expect(await service.update(space, created.id, { ...created, headerNames: [], name: 'Same' })).toMatchObject({
+        name: 'Same',
+      });
+      for (const change of [
+        { id: 'wh_1' },
+        { createdAt: '2020-01-01T00:00:00.000Z' },
+        { signingSecret },
+        { unknown: 1 },
+        { constructor: 1 },
+      ])
+        await expect(service.update(space, created.id, change)).rejects.toEqual(
+          refusal('VALIDATION_ERROR', Object.keys(change)[0]),
+        );
+      for (const change of [{ events: [] }, { url: 'http://your-app.com' }, { name: null }, { isActive: 1 }])
+        await expect(service.update(space, created.id, change)).rejects.toEqual(
+          refusal('VALIDATION_ERROR', Object.keys(change)[0]),
+        );
+    });
+
+    it('two changes at once both hold', async () => {
+      const service = fixture.service();
+      const { id } = await service.create(space, valid);
+      await Promise.all([service.update(space, id, { name: 'A' }), service.update(space, id, { events: ['note.*'] })]);
+      expect(await service.get(space, id)).toMatchObject({ name: 'A', events: ['note.*'] });
+    });
+
+    it('T-089 tells the dispatchers', async () => {
+      const service = fixture.service();
+      const { id } = await service.create(space, valid);
+      await service.update(space, id, { isActive: false });
+      expect(fixture.hinted).toContain(id);
+    });
+  });
+
+  it('T-090 a deleted webhook is gone', async () => {
+    const service = fixture.service();
+    const { id } = await service.create(space, valid);
+    await service.delete(space, id);
+    await expect(service.get(space, id)).rejects.toEqual(refusal('NOT_FOUND'));
+    await expect(service.delete(space, id)).rejects.toEqual(refusal('NOT_FOUND'));
+    expect((await service.list(space, query())).head.total).toBe(0);
+  });
+
+  describe('testing', () => {
+    it('T-091 answers with the delivery, whatever the receiver said', async () => {
+      const service = fixture.service();
+      const { id } = await service.create(space, { ...valid, isActive: false });
+      expect(await service.test(space, id)).toMatchObject({
+        webhookId: id,
+        event: 'webhook.test',
+        status: 'success',
+        attempts: 1,
+        maxAttempts: 1,
+        responseStatus: 200,
+        payload: { event: 'webhook.test', data: { webhookId: id } },
+      });
+      fixture.testAnswer = 500;
+      expect(await service.test(space, id)).toMatchObject({ status: 'failed', responseStatus: 500, nextRetryAt: null });
+      fixture.testAnswer = 200;
+    });
+
+    it('a quota of calls a minute holds when many come at once, and says when the next is free', async () => {
+      const service = fixture.service({ testQuota: 3 });
+      const { id } = await service.create(space, valid);
+      const all = await Promise.allSettled(Array.from({ length: 8 }, () => service.test(space, id)));
+      expect(all.filter(({ status }) => status === 'fulfilled')).toHaveLength(3);
+      const error = await service.test(space, id).catch((thrown: unknown) => thrown);
+      expect(error).toEqual(refusal('RATE_LIMIT_EXCEEDED'));
+      expect((error as ApiError).options.retryAfterSeconds).toBeGreaterThan(50);
+      expect((error as ApiError).options.retryAfterSeconds).toBeLessThanOrEqual(60);
+    });
+  });
+
+  describe('deliveries', () => {
+    it('T-092 newest first, with every documented field and the payload as it was sent', async () => {
+      const service = fixture.service();
+      const { id } = await service.create(space, valid);
+      const { instance, leased, events } = await fixture.accept(space, 3);
+      await fixture.dispatch.record(instance, [
+        attempt(leased[0]?.id ?? '', { kind: 'delivered' }),
+        attempt(leased[1]?.id ?? '', { kind: 'retry', inMs: 30_000 }, 503),
+      ]);
+      const { head, rows } = await service.listDeliveries(space, id, newest());
+      expect(head).toEqual({ count: 3, total: 3, next: null });
+      const [pending, retrying, delivered] = rows.map((row) => JSON.parse(row) as Record<string, unknown>);
+      expect(delivered).toEqual({
+        id: `dlv_${leased[0]?.id}`,
+        webhookId: id,
+        messageId: events[0]?.id,
+        event: 'file.updated',
+        status: 'success',
+        attempts: 1,
+        maxAttempts: 9,
+        responseStatus: 200,
+        responseBody: 'OK',
+        error: null,
+        durationMs: 3,
+        createdAt: expect.stringMatching(/Z$/) as string,
+        lastAttemptAt: expect.stringMatching(/Z$/) as string,
+        nextRetryAt: null,
+        deliveredAt: expect.stringMatching(/Z$/) as string,
+        payload: JSON.parse(Buffer.from(events[0]?.payload ?? []).toString()) as object,
+      });
+      expect(rows[2]).toContain(Buffer.from(events[0]?.payload ?? []).toString());
+      expect(retrying).toMatchObject({
+        status: 'retrying',
+        responseStatus: 503,
+        error: 'the receiver answered 503',
+        nextRetryAt: expect.stringMatching(/Z$/) as string,
+        deliveredAt: null,
+      });
+      expect(pending).toMatchObject({ status: 'pending', attempts: 0, responseStatus: null, lastAttemptAt: null });
+    });
+
+    it('T-092 filters, sorts, searches, pages and walks', async () => {
+      const service = fixture.service();
+      const { id } = await service.create(space, { ...valid, events: ['file.*', 'note.*'] });
+      const { instance, leased } = await fixture.accept(space, 5);
+      await fixture.accept(space, 2, { event: 'note.created' });
+      await fixture.dispatch.record(instance, [
+        attempt(leased[0]?.id ?? '', { kind: 'failed' }, 500),
+        attempt(leased[1]?.id ?? '', { kind: 'retry', inMs: 60_000 }, 502),
+        attempt(leased[2]?.id ?? '', { kind: 'delivered' }, 201),
+      ]);
+      const count = async (change: Partial<ListQuery>) => {
+        const { head, rows } = await service.listDeliveries(space, id, newest(change));
+        expect(head.total).toBe(rows.length);
+        return rows.length;
+      };
+      const status = (...values: string[]) => ({ filters: [{ field: 'status', operator: 'in' as const, values }] });
+      expect(await count(status('failed'))).toBe(1);
+      expect(await count(status('retrying'))).toBe(1);
+      expect(await count(status('pending'))).toBe(4);
+      expect(await count(status('success'))).toBe(1);
+      expect(await count(status('success', 'failed'))).toBe(2);
+      expect(await count(status('pending', 'retrying'))).toBe(5);
+      expect(await count({ filters: [{ field: 'event', operator: 'eq', values: ['note.created'] }] })).toBe(2);
+      expect(await count({ filters: [{ field: 'responseStatus', operator: 'gte', values: [500] }] })).toBe(2);
+      expect(await count({ search: ['answered 500'] })).toBe(1);
+      expect(await count({ filters: [{ field: 'createdAt', operator: 'gt', values: ['2020-01-01'] }] })).toBe(7);
+
+      const seen: unknown[] = [];
+      let after: { value: string | number | boolean | null; id: number } | null = null;
+      do {
+        const { head, rows } = await service.listDeliveries(space, id, newest({ pageSize: 3, window: { after } }));
+        seen.push(...rows.map((row) => (JSON.parse(row) as { id: string }).id));
+        after = head.next;
+      } while (after);
+      expect(seen).toHaveLength(7);
+      expect(new Set(seen).size).toBe(7);
+      const sparse = await service.listDeliveries(space, id, newest({ fields: ['id', 'status'], pageSize: 1 }));
+      expect(Object.keys(JSON.parse(sparse.rows[0] ?? '{}') as object)).toEqual(['id', 'status']);
+    });
+  });
+
+  it('T-093 another Space sees none of it, on any operation', async () => {
+    const service = fixture.service();
+    const { id } = await service.create(space, valid);
+    await fixture.accept(space, 1);
+    const foreign = 'spc_5000';
+    const missing = refusal('NOT_FOUND');
+    await expect(service.get(foreign, id)).rejects.toEqual(missing);
+    await expect(service.update(foreign, id, { name: 'x' })).rejects.toEqual(missing);
+    await expect(service.delete(foreign, id)).rejects.toEqual(missing);
+    await expect(service.test(foreign, id)).rejects.toEqual(missing);
+    await expect(service.listDeliveries(foreign, id, newest())).rejects.toEqual(missing);
+    expect((await service.list(foreign, query())).rows).toEqual([]);
+    expect(await service.get(space, id)).toMatchObject({ id, name: valid.name });
+  });
+
+  it.each(['42', 'wh_', 'wh_0', 'wh_01', 'wh_-1', 'wh_1.5', 'WH_1', 'wh_99999999999999999999', 'wh_1 ', "wh_1'"])(
+    'T-083 T-077 %s is no webhook',
+    async (id) => {
+      const service = fixture.service();
+      await expect(service.get(space, id)).rejects.toEqual(refusal('NOT_FOUND'));
+      await expect(service.update(space, id, {})).rejects.toEqual(refusal('NOT_FOUND'));
+      await expect(service.delete(space, id)).rejects.toEqual(refusal('NOT_FOUND'));
+    },
+  );
+
+  it('T-121 a bad body is refused before a missing webhook', async () => {
+    await expect(fixture.service().update(space, 'wh_999', { events: [] })).rejects.toEqual(
+      refusal('VALIDATION_ERROR', 'events'),
+    );
+  });
+});

@@ -1,0 +1,115 @@
+import { isDeepStrictEqual } from 'node:util';
+import { Inject, Injectable } from '@nestjs/common';
+import {
+  notFound,
+  validationError,
+  type Delivery,
+  type ListQuery,
+  type ListReply,
+  type Webhook,
+} from '@keyturn/contracts';
+import { RpcClient } from '@keyturn/platform/rpc';
+import { SETTINGS } from '@keyturn/platform/service';
+import {
+  AddressPolicy,
+  DeliveryStore,
+  newSigningSecret,
+  WebhookStore,
+  type StoredWebhook,
+} from '@keyturn/webhook-store';
+import type { WebhookServiceSettings } from '../settings';
+import { WebhookHints } from './webhook-hints';
+import { parseNewWebhook, parseWebhookChange } from './webhook-input';
+import { newWebhookView, webhookView } from './webhook-view';
+
+/** What a test call may take beyond the receiver's own time: a free dispatcher, its bookkeeping, the way there and back. */
+const testOverheadMs = 4_000;
+
+/** The subscriptions of a Space (T-080 … T-094). */
+@Injectable()
+export class WebhooksService {
+  constructor(
+    private readonly webhooks: WebhookStore,
+    private readonly deliveries: DeliveryStore,
+    private readonly policy: AddressPolicy,
+    private readonly rpc: RpcClient,
+    private readonly hints: WebhookHints,
+    @Inject(SETTINGS) private readonly settings: WebhookServiceSettings,
+  ) {}
+
+  async list(spaceId: string, query: ListQuery): Promise<{ head: ListReply; rows: Webhook[] }> {
+    const { head, rows } = await this.webhooks.list(spaceId, query);
+    return { head, rows: rows.map(webhookView) };
+  }
+
+  async get(spaceId: string, id: string): Promise<Webhook> {
+    return webhookView(await this.existing(spaceId, id));
+  }
+
+  async create(spaceId: string, input: unknown): Promise<Webhook & { signingSecret: string }> {
+    const settings = parseNewWebhook(input, this.policy);
+    const signingSecret = newSigningSecret();
+    const position = await this.position(spaceId);
+    const quota = this.settings.webhookQuota;
+    const webhook = await this.webhooks.create(spaceId, { ...settings, signingSecret }, { position, quota });
+    return newWebhookView(webhook, signingSecret);
+  }
+
+  async update(spaceId: string, id: string, input: unknown): Promise<Webhook> {
+    const { change, fixed } = parseWebhookChange(input, this.policy);
+    const before = await this.existing(spaceId, id);
+    checkUnchanged(fixed, webhookView(before));
+    if (Object.keys(change).length === 0) return webhookView(before);
+    const after = await this.webhooks.update(spaceId, id, change, await this.position(spaceId));
+    if (!after) throw notFound();
+    this.hints.changed(id);
+    return webhookView(after);
+  }
+
+  async delete(spaceId: string, id: string): Promise<void> {
+    if (!(await this.webhooks.remove(spaceId, id))) throw notFound();
+    this.hints.changed(id);
+  }
+
+  /** One signed attempt now; a receiver that fails is an answer, not an error (T-091). */
+  async test(spaceId: string, id: string): Promise<Delivery> {
+    await this.existing(spaceId, id);
+    await this.webhooks.takeTest(spaceId, this.settings.testQuota);
+    const { head } = await this.rpc.request(
+      'dispatcher.test',
+      { spaceId, webhookId: id },
+      { deadlineMs: this.settings.timeoutMs + testOverheadMs },
+    );
+    const delivery = await this.deliveries.get(spaceId, id, head.deliveryId);
+    if (!delivery) throw notFound();
+    return delivery;
+  }
+
+  async listDeliveries(spaceId: string, id: string, query: ListQuery): Promise<{ head: ListReply; rows: string[] }> {
+    await this.existing(spaceId, id);
+    return this.deliveries.list(spaceId, id, query);
+  }
+
+  private async existing(spaceId: string, id: string): Promise<StoredWebhook> {
+    const webhook = await this.webhooks.get(spaceId, id);
+    if (!webhook) throw notFound();
+    return webhook;
+  }
+
+  /** Asked before a change is written: every event committed after the reply lies behind it. */
+  private async position(spaceId: string): Promise<number> {
+    const { head } = await this.rpc.request('data.space.position', { spaceId });
+    return head.sequence;
+  }
+}
+
+function checkUnchanged(fixed: Readonly<Record<string, unknown>>, current: Webhook): void {
+  for (const [field, value] of Object.entries(fixed)) {
+    if (!Object.hasOwn(current, field)) {
+      const problem = field === 'signingSecret' ? 'cannot be changed' : 'is no field of a webhook';
+      throw validationError(field, `${JSON.stringify(field.slice(0, 100))} ${problem}`);
+    }
+    if (!isDeepStrictEqual(value, current[field as keyof Webhook]))
+      throw validationError(field, `${field} cannot be changed`);
+  }
+}

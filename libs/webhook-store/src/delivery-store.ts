@@ -1,0 +1,145 @@
+import { findDelivery, readDeliveries } from './delivery-statements';
+import type { ListDatabases } from './list-databases';
+import { webhookNumber } from './webhook-store';
+import {
+  deliveryList,
+  type Delivery,
+  type DeliveryStatus,
+  type Filter,
+  type ListQuery,
+  type ListReply,
+} from '@keyturn/contracts';
+import { listStatement, mapColumns, type ListRow, type TableMapping } from '@keyturn/list-query';
+import type { Database } from '@keyturn/platform/database';
+
+interface DeliveryRow {
+  id: string;
+  endpoint_id: string;
+  message_id: string;
+  event: string;
+  status: DeliveryStatus;
+  attempts: number;
+  max_attempts: number;
+  response_status: number | null;
+  response_body: string | null;
+  error: string | null;
+  duration_ms: number | null;
+  created_at: Date;
+  last_attempt_at: Date | null;
+  next_retry_at: Date | null;
+  delivered_at: Date | null;
+  payload: string;
+}
+
+interface DeliveryKey {
+  readonly id: string;
+  /** `YYYY-MM-DD`: its partition. */
+  readonly day: string;
+}
+
+/** `$2` is the webhook. A page is a list of keys; the rows are read by them. */
+const allDeliveries: TableMapping = {
+  table: 'webhooks.delivery',
+  parameters: [{ sql: 'r.endpoint_id', type: 'bigint' }],
+  json: `r.id || ':' || r.day`,
+  columns: mapColumns(deliveryList, { notNull: ['event', 'status', 'attempts'] }),
+  search: `lower(r.event || chr(10) || coalesce(r.error, ''))`,
+  total: `select sum(deliveries)::bigint from webhooks.endpoint_day where endpoint_id = $2::bigint`,
+};
+
+/** Everything that is neither a plain success nor still before its first attempt has an index of its own. */
+const troubled: TableMapping = { ...allDeliveries, where: ['r.troubled'] };
+const troubledStatuses: readonly unknown[] = ['retrying', 'failed', 'cancelled'] satisfies DeliveryStatus[];
+
+/** What waits stands in the queue, which is small beside the history. */
+const waiting: TableMapping = {
+  ...allDeliveries,
+  where: [
+    `r.id in (select delivery_id from webhooks.queue where endpoint_id = $2::bigint and state <> 'leased'
+              union all
+              select delivery_id from webhooks.queue where endpoint_id = $2::bigint and state = 'leased')`,
+  ],
+};
+const waitingStatuses: readonly unknown[] = ['pending', 'retrying'] satisfies DeliveryStatus[];
+
+function mappingFor(query: ListQuery): TableMapping {
+  const only =
+    (statuses: readonly unknown[]) =>
+    ({ field, operator, values }: Filter) =>
+      field === 'status' &&
+      (operator === 'eq' || operator === 'in') &&
+      values.every((value) => statuses.includes(value));
+  if (query.filters.some(only(waitingStatuses))) return waiting;
+  return query.filters.some(only(troubledStatuses)) ? troubled : allDeliveries;
+}
+
+/** Deliveries as their owner sees them (T-092). */
+export class DeliveryStore {
+  constructor(
+    private readonly database: Database,
+    private readonly lists: ListDatabases,
+  ) {}
+
+  /** The rows come as JSON texts, in order. The webhook is known to exist in the Space. */
+  async list(spaceId: string, webhookId: string, query: ListQuery): Promise<{ head: ListReply; rows: string[] }> {
+    const list = listStatement(mappingFor(query), query, [webhookNumber(webhookId)]);
+    const [row] = await this.lists[list.sessions].inSpace(spaceId).query<ListRow>(list.statement, list.values);
+    const { head, rows } = list.reply(row as ListRow);
+    const keys = rows === '' ? [] : rows.split(',').map(keyOf);
+    return { head, rows: (await this.read(spaceId, keys)).map((delivery) => deliveryJson(delivery, query.fields)) };
+  }
+
+  /** One delivery of a webhook; undefined when it has no such one. */
+  async get(spaceId: string, webhookId: string, deliveryId: string): Promise<Delivery | undefined> {
+    const webhook = webhookNumber(webhookId);
+    const number = deliveryNumber(deliveryId);
+    if (!webhook || !number) return undefined;
+    const keys = await this.database.inSpace(spaceId).query<DeliveryKey & object>(findDelivery, [webhook, number]);
+    const [row] = await this.read(spaceId, keys);
+    return row && JSON.parse(deliveryJson(row, null));
+  }
+
+  private read(spaceId: string, keys: readonly DeliveryKey[]): Promise<DeliveryRow[]> {
+    if (keys.length === 0) return Promise.resolve([]);
+    return this.database
+      .inSpace(spaceId)
+      .query<DeliveryRow>(readDeliveries, [keys.map(({ id }) => id), keys.map(({ day }) => day)]);
+  }
+}
+
+function keyOf(text: string): DeliveryKey {
+  const [id = '', day = ''] = text.split(':');
+  return { id, day };
+}
+
+/** `dlv_7` → `7`; undefined for anything else. */
+export function deliveryNumber(id: string): string | undefined {
+  return /^dlv_([1-9]\d{0,17})$/.exec(id)?.[1];
+}
+
+/** The payload goes in as the text that was sent. */
+function deliveryJson(row: DeliveryRow, fields: readonly string[] | null): string {
+  const shown: Omit<Delivery, 'payload'> = {
+    id: `dlv_${row.id}`,
+    webhookId: `wh_${row.endpoint_id}`,
+    messageId: row.message_id,
+    event: row.event,
+    status: row.status,
+    attempts: row.attempts,
+    maxAttempts: row.max_attempts,
+    responseStatus: row.response_status,
+    responseBody: row.response_body,
+    error: row.error,
+    durationMs: row.duration_ms,
+    createdAt: row.created_at.toISOString(),
+    lastAttemptAt: row.last_attempt_at?.toISOString() ?? null,
+    nextRetryAt: row.next_retry_at?.toISOString() ?? null,
+    deliveredAt: row.delivered_at?.toISOString() ?? null,
+  };
+  const wanted = (name: string) => fields === null || fields.includes(name);
+  const members = Object.entries(shown)
+    .filter(([name]) => wanted(name))
+    .map(([name, value]) => `${JSON.stringify(name)}:${JSON.stringify(value)}`);
+  if (wanted('payload')) members.push(`"payload":${row.payload}`);
+  return `{${members.join(',')}}`;
+}

@@ -1,0 +1,53 @@
+import { ensureDaysAhead } from './days';
+import type { RetentionReport } from '@keyturn/contracts';
+import { statement, type Database } from '@keyturn/platform/database';
+
+const dropDays = statement('webhooks.retention.days', `select webhooks.drop_days_before($1::date) as dropped`);
+
+/** What waits of days that are gone, held for an endpoint that nobody took up again. */
+const dropWaiting = statement(
+  'webhooks.retention.queue',
+  `delete from webhooks.queue where day < $1::date returning delivery_id`,
+);
+
+const dropCounts = statement('webhooks.retention.counts', `delete from webhooks.endpoint_day where day < $1::date`);
+
+const dropHours = statement(
+  'webhooks.retention.hours',
+  `delete from webhooks.endpoint_hour where hour < $1::timestamptz - interval '2 days'`,
+);
+
+const dropIdempotency = statement(
+  'webhooks.retention.idempotency',
+  `delete from webhooks.idempotency where created_at < $1::timestamptz - interval '1 day' returning key`,
+);
+
+/** Subscriptions whose last delivery is gone too. */
+const dropEndpoints = statement(
+  'webhooks.retention.endpoints',
+  `delete from webhooks.endpoint e
+   where e.deleted_at < $1::date
+     and not exists (select from webhooks.endpoint_day d where d.endpoint_id = e.id)
+   returning id`,
+);
+
+const dayOf = (moment: Date) => moment.toISOString().slice(0, 'YYYY-MM-DD'.length);
+
+/** Drops what is older than `keepMs`, counted from `now`, and makes the partitions of the days to come (T-118). */
+export async function dropOldDeliveries(database: Database, now: Date, keepMs: number): Promise<RetentionReport> {
+  const db = database.acrossSpaces('retention is the same for all Spaces');
+  const firstKept = dayOf(new Date(now.getTime() - keepMs));
+  await ensureDaysAhead(database, now);
+  const waiting = await db.query(dropWaiting, [firstKept]);
+  const [days] = await db.query<{ dropped: number }>(dropDays, [firstKept]);
+  await db.query(dropCounts, [firstKept]);
+  await db.query(dropHours, [now.toISOString()]);
+  const keys = await db.query(dropIdempotency, [now.toISOString()]);
+  const endpoints = await db.query(dropEndpoints, [firstKept]);
+  return {
+    deliveryPartitions: days?.dropped ?? 0,
+    waitingDeliveries: waiting.length,
+    idempotencyKeys: keys.length,
+    deletedWebhooks: endpoints.length,
+  };
+}

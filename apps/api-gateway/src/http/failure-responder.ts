@@ -27,7 +27,7 @@ export class FailureResponder {
 
   /** A path without a route is a 404; one that takes other methods says which (405 is no status of this surface, T-120). */
   sendNoRoute(request: FastifyRequest, reply: FastifyReply, allowed: readonly string[]): void {
-    if (!allowed.length) {
+    if (!allowed.length || allowed.includes(request.method)) {
       this.answer(request, reply, failureOf(notFound('There is no such endpoint')));
       return;
     }

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { fastify, type FastifyInstance } from 'fastify';
+import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { validationError } from '@keyturn/contracts';
 import type { TrustProxy } from '../settings';
 import type { FailureResponder } from './failure-responder';
@@ -44,15 +44,21 @@ export function makeServer(trustProxy: TrustProxy, parts: () => ServerParts): Fa
   server.decorateRequest('surface');
   server.decorateRequest('principal');
   server.decorateRequest('startedAt', 0);
-  server.addHook('onRequest', (request, reply, done) => parts().gate.enter(request, reply, done));
+  const noRoute = (request: FastifyRequest, reply: FastifyReply) =>
+    parts().failures.sendNoRoute(request, reply, methodsOf(server, pathOf(request.raw.url ?? '/')));
+  server.addHook('onRequest', (request, reply, done) =>
+    parts().gate.enter(request, reply, (refusal) => {
+      // Before the body is read: what is wrong with it comes after the route in the order of T-121.
+      if (!refusal && request.is404) noRoute(request, reply);
+      else done(refusal);
+    }),
+  );
   server.addHook('onResponse', (request, reply, done) => {
     parts().metrics.observe(request, reply);
     done();
   });
   server.setErrorHandler((error, request, reply) => parts().failures.send(request, reply, error));
-  server.setNotFoundHandler((request, reply) =>
-    parts().failures.sendNoRoute(request, reply, methodsOf(server, pathOf(request.raw.url ?? '/'))),
-  );
+  server.setNotFoundHandler(noRoute);
   readBodies(server);
   answerOddRequests(server, parts);
   return server;

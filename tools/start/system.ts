@@ -1,5 +1,4 @@
 import {
-  Administration,
   migrateAll,
   NatsServer,
   natsProgram,
@@ -14,6 +13,7 @@ import path from 'node:path';
 import { loopbackReceivers, writeServiceSettings } from '../home/environment';
 import { changeRunFile, removeRunFile, type RunFile, writeRunFile } from '../home/run-file';
 import { ensureSecrets, type Secrets } from '../home/secrets';
+import { Cluster } from '../keyturn/cluster';
 import type { Claim } from './claim';
 import { demoSpace } from './demo';
 import { checkNats, checkPostgres } from './given-servers';
@@ -227,14 +227,18 @@ export class System {
 
   private async makeDemo(run: RunFile): Promise<void> {
     this.goOn();
-    const administration = await Administration.connect(run.natsUrl, this.env['ADMIN_TOKEN'] ?? '');
+    const cluster = await Cluster.connect(this.env);
     try {
-      const { demo } = await demoSpace(this.home, run.baseUrl, administration);
-      run.demo = demo;
+      run.demo = await demoSpace({
+        home: this.home,
+        baseUrl: run.baseUrl,
+        cluster,
+        loading: () => say('Loading the demo Space …'),
+      });
     } catch (error) {
       throw new CannotStart(`The demo Space cannot be made: ${(error as Error).message}.`, { cause: error });
     } finally {
-      await administration.close();
+      await cluster.close();
     }
   }
 }

@@ -5,10 +5,11 @@ import { RejectedRpc } from '../rejected/rejected.rpc';
 import { RetentionRpc } from '../retention/retention.rpc';
 import { SpacesRpc } from '../spaces/spaces.rpc';
 import { Applier } from './applier';
+import { PositionsRpc } from './positions.rpc';
 
 /** The write side: events in, the log, its relay, and what belongs to their keeping. */
 @Module({
   providers: [Applier, Relay, RejectedEvents],
-  controllers: [SpacesRpc, RejectedRpc, RetentionRpc],
+  controllers: [SpacesRpc, PositionsRpc, RejectedRpc, RetentionRpc],
 })
 export class ApplyModule {}

@@ -31,6 +31,8 @@ const lastUsed = statement(
   `select last_used_at from access.key_state s join access.api_key k on k.id = s.key_id where k.sha256 = decode($1, 'hex')`,
 );
 
+jest.setTimeout(30_000);
+
 describe('admission', () => {
   let fresh: FreshDatabase;
   let replicas: Database[];

@@ -5,6 +5,8 @@ import { freshDatabase, freshNats, waitFor, type FreshDatabase, type FreshNats }
 import { accessTemplate, RunningGateway, StandIn } from '../gateway-fixture';
 import { makeApiKey } from '../keys/api-key';
 
+jest.setTimeout(30_000);
+
 /** The whole gateway over real HTTP; behind it a stand-in on a real NATS that answers what it was asked. */
 describe('the gateway', () => {
   let database: FreshDatabase;
@@ -25,6 +27,13 @@ describe('the gateway', () => {
     updatedAt: '2026-03-10T12:00:00.000Z',
     status: 'active',
     disabledReason: null,
+    rateLimit: null,
+    ordering: 'none',
+    retrySchedule: null,
+    thin: false,
+    filter: null,
+    headerNames: [],
+    previousSecretUntil: null,
   };
 
   beforeAll(async () => {

@@ -21,6 +21,9 @@ export class Claimer {
   private stopped = false;
   private woken = false;
   private wakeUp: (() => void) | undefined;
+  /** By `performance.now()`: something that this process has put back falls due. */
+  private dueAt = Infinity;
+  private alarm: NodeJS.Timeout | undefined;
 
   constructor(
     private readonly store: Pick<DispatchStore, 'claim' | 'nextDueInMs'>,
@@ -38,8 +41,21 @@ export class Claimer {
     this.wakeUp?.();
   }
 
+  /** Something falls due in so long; the database need not be asked. */
+  wakeIn(ms: number): void {
+    const at = performance.now() + ms;
+    if (at >= this.dueAt || ms > longestRestMs) return;
+    clearTimeout(this.alarm);
+    this.dueAt = at;
+    this.alarm = setTimeout(() => {
+      this.dueAt = Infinity;
+      this.wake();
+    }, ms);
+  }
+
   async stop(): Promise<void> {
     this.stopped = true;
+    clearTimeout(this.alarm);
     this.wake();
     await this.running;
   }

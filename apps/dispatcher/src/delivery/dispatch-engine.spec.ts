@@ -1,6 +1,7 @@
 import { waitFor } from '@keyturn/testing';
 import { DispatcherFixture } from '../testing/dispatcher-fixture';
-import { HttpReceiver } from '../testing/receiver';
+import { PostgresDispatchStore, SecretBox } from '@keyturn/webhook-store';
+import { HttpReceiver, RawReceiver } from '../testing/receiver';
 
 describe('deliveries', () => {
   let system: DispatcherFixture;
@@ -45,5 +46,311 @@ describe('deliveries', () => {
     await waitFor('the record', async () => (await system.deliveries())[0]?.status === 'success');
     expect(foreign.requests).toEqual([]);
     expect(await system.deliveries()).toMatchObject([{ status: 'success', attempts: 1, code: 200, state: null }]);
+  });
+
+  it('T-112 X3 are retried on the schedule with the same id and bytes, each attempt with its own time', async () => {
+    let answers = 0;
+    const flaky = await receiver((_request, response) => response.writeHead(++answers < 3 ? 500 : 204).end());
+    await system.webhook(flaky.url);
+    system.dispatcher();
+    const event = system.event();
+    await system.publish(event);
+    await waitFor('the success', async () => (await system.deliveries())[0]?.status === 'success');
+    expect(flaky.requests.map(({ headers }) => [headers['webhook-id'], headers['x-webhook-attempt']])).toEqual([
+      [event.id, '1'],
+      [event.id, '2'],
+      [event.id, '3'],
+    ]);
+    for (const { body } of flaky.requests) expect(body).toEqual(Buffer.from(event.payload));
+    const gaps = flaky.requests.map(({ at }, index) => at - (flaky.requests[index - 1]?.at ?? at)).slice(1);
+    for (const gap of gaps) expect(gap).toBeGreaterThanOrEqual(49);
+    expect(await system.attempts()).toMatchObject([
+      { number: 1, reason: 'first', code: 500, fault: 'status', error: 'the receiver answered 500' },
+      { number: 2, reason: 'retry', code: 500 },
+      { number: 3, reason: 'retry', code: 204, fault: null, error: null },
+    ]);
+  });
+
+  it('X3 fail when the schedule is used up', async () => {
+    const broken = await receiver((_request, response) => response.writeHead(500).end('no'));
+    await system.webhook(broken.url);
+    system.dispatcher();
+    await system.publish(system.event());
+    await waitFor('the failure', async () => (await system.deliveries())[0]?.status === 'failed');
+    expect(broken.requests).toHaveLength(4);
+    expect(await system.deliveries()).toMatchObject([{ attempts: 4, code: 500, state: null }]);
+  });
+
+  it('T-112 a connection fault is repeated once at once, which does not count', async () => {
+    const gone = await receiver();
+    const { url, port } = gone;
+    await gone.close();
+    await system.webhook(url, { retryScheduleMs: [300] });
+    system.dispatcher();
+    await system.publish(system.event());
+    await waitFor('two attempts', async () => (await system.attempts()).length === 2);
+    const back = await receiver(undefined, { port });
+    await waitFor('the success', async () => (await system.deliveries())[0]?.status === 'success');
+    expect(await system.attempts()).toMatchObject([
+      { number: 1, reason: 'first', fault: 'refused' },
+      { number: 1, reason: 'repeat', fault: 'refused' },
+      { number: 2, reason: 'retry', fault: null },
+    ]);
+    expect(back.requests[0]?.headers['x-webhook-attempt']).toBe('2');
+    expect(await system.deliveries()).toMatchObject([{ attempts: 2, status: 'success' }]);
+  });
+
+  it('T-112 410 ends the delivery and turns the endpoint off; what waits is cancelled', async () => {
+    const done = await receiver((request, response) =>
+      response.writeHead(request.headers['x-webhook-event'] === 'file.updated' ? 410 : 500).end(),
+    );
+    const webhook = await system.webhook(done.url, { retryScheduleMs: [60_000] });
+    system.dispatcher();
+    await system.publish(...system.events(3));
+    await waitFor('the failures', async () =>
+      (await system.deliveries()).every(({ status, state }) => status === 'retrying' && state === 'scheduled'),
+    );
+    await system.publish(system.event({ event: 'file.updated' }));
+    await waitFor(
+      'the end',
+      async () =>
+        (await system.deliveries()).map(({ status }) => status).join() === 'cancelled,cancelled,cancelled,failed',
+    );
+    expect(await system.webhooks.get('spc_1', webhook.id)).toMatchObject({ isActive: false, disabledReason: 'gone' });
+    await system.publish(system.event());
+    const other = await receiver();
+    await system.webhook(other.url);
+    await system.publish(system.event());
+    await waitFor('an event behind it', () => other.requests.length === 1);
+    expect(done.requests).toHaveLength(4);
+  });
+
+  it('T-112 Retry-After replaces the next offset only', async () => {
+    let answers = 0;
+    const busy = await receiver((_request, response) =>
+      ++answers === 1
+        ? response.writeHead(429, { 'retry-after': '1' }).end()
+        : response.writeHead(answers < 3 ? 500 : 200).end(),
+    );
+    await system.webhook(busy.url);
+    system.dispatcher();
+    await system.publish(system.event());
+    await waitFor('the success', async () => (await system.deliveries())[0]?.status === 'success');
+    const [first, second, third] = busy.requests.map(({ at }) => at) as [number, number, number];
+    expect(second - first).toBeGreaterThanOrEqual(1_000);
+    expect(second - first).toBeLessThan(1_800);
+    expect(third - second).toBeLessThan(800);
+  });
+
+  it('T-089 T-090 stop with the endpoint, and begin again for new events only', async () => {
+    const broken = await receiver((_request, response) => response.writeHead(500).end());
+    const webhook = await system.webhook(broken.url, { retryScheduleMs: [200, 200, 200, 200, 200] });
+    system.dispatcher();
+    await system.publish(system.event());
+    await waitFor('the first attempt', async () => (await system.deliveries())[0]?.state === 'scheduled');
+    await system.change(webhook.id, { isActive: false });
+    const missed = system.event();
+    await system.publish(missed);
+    await system.change(webhook.id, { isActive: true });
+    const wanted = system.event();
+    await system.publish(wanted);
+    await waitFor('the new event', () => broken.requests.some(({ headers }) => headers['webhook-id'] === wanted.id));
+    expect(broken.requests.some(({ headers }) => headers['webhook-id'] === missed.id)).toBe(false);
+    expect((await system.deliveries())[0]).toMatchObject({ status: 'cancelled', attempts: 1 });
+  });
+
+  it('T-088 a new URL holds for what is retried', async () => {
+    const broken = await receiver((_request, response) => response.writeHead(500).end());
+    const mended = await receiver();
+    const webhook = await system.webhook(broken.url, { retryScheduleMs: [100, 100, 100, 100] });
+    system.dispatcher();
+    const event = system.event();
+    await system.publish(event);
+    await waitFor('the first attempt', () => broken.requests.length > 0);
+    await system.change(webhook.id, { url: mended.url });
+    await waitFor('the delivery', () => mended.requests.length === 1);
+    expect(mended.requests[0]?.headers['webhook-id']).toBe(event.id);
+  });
+
+  it('T-091 a test event goes once, whatever the endpoint wants', async () => {
+    const broken = await receiver((_request, response) => response.writeHead(503).end('down'));
+    const webhook = await system.webhook(broken.url, { events: ['note.created'], isActive: false });
+    const dispatcher = system.dispatcher();
+    const id = await waitFor('a lease', () => dispatcher.engine.sendTest('spc_1', webhook.id));
+    expect(id).toMatch(/^dlv_\d+$/);
+    expect(await system.deliveries()).toMatchObject([{ status: 'failed', attempts: 1, code: 503, state: null }]);
+    const [request] = broken.requests;
+    expect(JSON.parse(request?.body.toString() ?? '')).toEqual({
+      event: 'webhook.test',
+      data: { webhookId: webhook.id, message: expect.any(String) as string },
+      timestamp: expect.stringMatching(/Z$/) as string,
+    });
+    await expect(dispatcher.engine.sendTest('spc_2', webhook.id)).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    await expect(dispatcher.engine.sendTest('spc_1', 'wh_999999')).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    expect(broken.requests).toHaveLength(1);
+  });
+
+  it('garbage in the stream is dropped and holds nothing up', async () => {
+    const mine = await receiver();
+    await system.webhook(mine.url);
+    const { metrics } = system.dispatcher();
+    await system.publishRaw('events.spc_1.file.created', 'not an event');
+    await system.publishRaw('events.nonsense', '');
+    await system.publish({ ...system.event(), committedAt: 'yesterday' });
+    const event = system.event();
+    await system.publish(event);
+    await waitFor('the event behind it', () => mine.requests.length === 1);
+    expect(mine.requests[0]?.headers['webhook-id']).toBe(event.id);
+    await waitFor('the count', async () =>
+      (await metrics.registry.metrics()).includes('webhook_messages_dropped_total{service="dispatcher"} 3'),
+    );
+  });
+
+  it('T-114 two dispatchers send each delivery once', async () => {
+    const mine = await receiver();
+    await system.webhook(mine.url);
+    system.dispatcher();
+    system.dispatcher();
+    await system.publish(...system.events(500));
+    await waitFor(
+      'all of them',
+      async () => (await system.deliveries()).filter(({ status }) => status === 'success').length === 500,
+    );
+    expect(mine.requests).toHaveLength(500);
+    expect(new Set(mine.requests.map(({ headers }) => headers['webhook-id'])).size).toBe(500);
+  });
+
+  it('more than memory holds waits in the database', async () => {
+    let open = 0;
+    let most = 0;
+    const slow = await receiver((_request, response) => {
+      most = Math.max(most, ++open);
+      setTimeout(() => {
+        open--;
+        response.end();
+      }, 2);
+    });
+    await system.webhook(slow.url);
+    system.dispatcher();
+    await system.publish(...system.events(2_000));
+    await waitFor(
+      'all of them',
+      async () => (await system.deliveries()).filter(({ status }) => status === 'success').length === 2_000,
+      20_000,
+    );
+    expect(slow.requests.length).toBe(2_000);
+    expect(most).toBeGreaterThan(8);
+    expect(most).toBeLessThanOrEqual(32);
+  });
+
+  it('a drained dispatcher ends what is in flight and leaves the rest to another', async () => {
+    let answered = 0;
+    const slow = await receiver((_request, response) => setTimeout(() => response.end(String(++answered)), 100));
+    await system.webhook(slow.url);
+    const first = system.dispatcher();
+    await system.publish(...system.events(50));
+    await waitFor('some in flight', () => slow.requests.length >= 8);
+    await first.stop();
+    const { length } = slow.requests;
+    expect(answered).toBe(length);
+    const rows = await system.deliveries();
+    expect(rows.filter(({ status }) => status === 'success')).toHaveLength(length);
+    expect(rows.filter(({ state }) => state === 'leased')).toEqual([]);
+    system.dispatcher();
+    await waitFor('the rest', async () => (await system.deliveries()).every(({ status }) => status === 'success'));
+    expect(slow.requests).toHaveLength(50);
+  });
+
+  it('takes over what a dispatcher that stopped without a word had in hand', async () => {
+    const mine = await receiver();
+    const webhook = await system.webhook(mine.url);
+    const dead = new PostgresDispatchStore(system.database, new SecretBox(system.environment['SECRETS_KEY'] ?? ''), {
+      maxAttempts: 4,
+      probeIntervalMs: 1_000,
+    });
+    const instance = await dead.register(300);
+    const events = system.events(20);
+    const { leased } = await dead.accept(instance, events, { total: 100, perEndpoint: 100, ofEndpoint: new Map() });
+    expect(leased).toHaveLength(20);
+    system.dispatcher({ WEBHOOK_LEASE: '600ms' });
+    await waitFor('all of them', async () => (await system.deliveries()).every(({ status }) => status === 'success'));
+    expect(new Set(mine.requests.map(({ headers }) => headers['webhook-id']))).toEqual(
+      new Set(events.map(({ id }) => id)),
+    );
+    // What the dead one still says is kept, and changes nothing.
+    const late = {
+      number: 1,
+      startedAt: new Date(),
+      reason: 'first',
+      totalMs: 1,
+      status: 500,
+      faultClass: 'status',
+    } as const;
+    const nothing = {
+      address: null,
+      headers: null,
+      body: null,
+      error: 'late',
+      dnsMs: null,
+      connectMs: null,
+      tlsMs: null,
+      firstByteMs: null,
+    };
+    expect(
+      await dead.record(instance, [
+        { deliveryId: leased[0]?.id ?? '', attempt: { ...late, ...nothing }, effect: { kind: 'failed' } },
+      ]),
+    ).toEqual([]);
+    expect((await system.deliveries())[0]).toMatchObject({ status: 'success', code: 200 });
+    expect(webhook.status).toBe('active');
+  });
+});
+
+describe('neighbours (T-116)', () => {
+  let system: DispatcherFixture;
+  const opened: { close(): Promise<void> }[] = [];
+  const keep = <T extends { close(): Promise<void> }>(item: T): T => {
+    opened.push(item);
+    return item;
+  };
+  beforeEach(async () => {
+    system = await DispatcherFixture.open({ WEBHOOK_RETRY_SCHEDULE: '1s,1s', WEBHOOK_TIMEOUT: '2s' });
+  });
+  afterEach(async () => {
+    await system.close();
+    for (const each of opened.splice(0)) await each.close();
+  });
+
+  it('of twenty endpoints one hangs and one fails, and the others do not notice', async () => {
+    const hangs = keep(await RawReceiver.start(() => undefined));
+    const fails = keep(await HttpReceiver.start((_request, response) => response.writeHead(503).end()));
+    const well = await Promise.all(Array.from({ length: 18 }, async () => keep(await HttpReceiver.start())));
+    for (const { url } of [hangs, fails, ...well]) await system.webhook(url);
+    system.dispatcher();
+    const events = system.events(100);
+    await system.publish(...events);
+    await waitFor('the eighteen', () => well.every(({ requests }) => requests.length === 100), 5_000);
+    const sent = new Map(events.map((event) => [event.id, Date.parse(event.committedAt)]));
+    const slowest = Math.max(
+      ...well.flatMap(({ requests }) =>
+        requests.map(({ headers, at }) => at - (sent.get(String(headers['webhook-id'])) ?? 0)),
+      ),
+    );
+    expect(slowest).toBeLessThan(2_000);
+  });
+
+  it('a Space with thousands waiting delays the single event of another by less than a second', async () => {
+    const slow = keep(await HttpReceiver.start((_request, response) => setTimeout(() => response.end(), 20)));
+    const quick = keep(await HttpReceiver.start());
+    await system.webhook(slow.url);
+    await system.webhook(quick.url, {}, 'spc_2');
+    system.dispatcher();
+    await system.publish(...system.events(3_000));
+    await waitFor('the backlog', () => slow.requests.length > 50);
+    await system.publish(system.event({}, 'spc_2'));
+    const [sequence] = [Date.now()];
+    await waitFor('the single event', () => quick.requests.length === 1, 5_000);
+    expect((quick.requests[0]?.at ?? Infinity) - sequence).toBeLessThan(1_000);
+    expect(slow.requests.length).toBeLessThan(3_000);
   });
 });

@@ -38,6 +38,8 @@ const maxHeld = 4_000;
 const maxHeldBytes = 48 * 1024 * 1024;
 /** Results that are not written yet: above it the database is too slow, or away, and nothing new is started. */
 const maxUnwritten = 4_000;
+/** A result is in the database after about so long, and its delay counts from there. */
+const recordedWithinMs = 10;
 const sweepMs = 10_000;
 /** A state in which a delivery of this reason is sent. */
 const sendable = (state: string, reason: Outgoing['reason']) =>
@@ -277,6 +279,7 @@ export class DispatchEngine implements OnApplicationBootstrap {
       startedAt,
       holdMs: decision.kind === 'retry' ? decision.holdMs : 0,
     });
+    if (decision.kind === 'retry') this.claimer.wakeIn(decision.inMs + recordedWithinMs);
     if (this.turns.thirsty(delivery)) this.claimer.wake();
     this.pump();
     if (overflow.length) await this.release(overflow);

@@ -1,0 +1,195 @@
+import { ConcurrencyLimit } from './concurrency';
+import { FairTurns, type FairTurnsOptions } from './fair-turns';
+import type { Outgoing } from './outgoing';
+
+let serial = 0;
+const delivery = (change: Partial<Outgoing> = {}): Outgoing => ({
+  instance: '1',
+  id: String(++serial),
+  messageId: `evt_${serial}`,
+  webhookId: '1',
+  spaceId: 'spc_1',
+  event: 'file.created',
+  body: Buffer.alloc(100),
+  committedAt: 0,
+  traceparent: undefined,
+  attempts: 0,
+  attemptsBefore: 0,
+  reason: 'first',
+  notBefore: 0,
+  ...change,
+});
+
+const turnsWith = (options: Partial<FairTurnsOptions> = {}) =>
+  new FairTurns({ maxInFlight: 500, maxHeld: 4_000, maxHeldBytes: 1e9, now: () => 0, ...options });
+
+const fill = (turns: FairTurns, count: number, change: Partial<Outgoing>) => {
+  for (let i = 0; i < count; i++) turns.add(delivery(change));
+};
+const well = { trouble: false, startedAt: 0, holdMs: 0 };
+const trouble = { trouble: true, startedAt: 0, holdMs: 0 };
+const take = (turns: FairTurns) => turns.next() as Outgoing;
+
+describe('whose delivery goes next', () => {
+  it('Spaces take turns, whatever they have waiting', () => {
+    const turns = turnsWith();
+    fill(turns, 100, { spaceId: 'spc_1', webhookId: '1' });
+    fill(turns, 2, { spaceId: 'spc_2', webhookId: '2' });
+    const order = Array.from({ length: 5 }, () => take(turns).spaceId);
+    expect(order).toEqual(['spc_1', 'spc_2', 'spc_1', 'spc_2', 'spc_1']);
+  });
+
+  it('within a Space, its endpoints do', () => {
+    const turns = turnsWith();
+    fill(turns, 50, { webhookId: '1' });
+    fill(turns, 50, { webhookId: '2' });
+    fill(turns, 50, { webhookId: '9', spaceId: 'spc_2' });
+    const order = Array.from({ length: 8 }, () => take(turns).webhookId);
+    expect(order.filter((id) => id === '9')).toHaveLength(4);
+    expect(order.filter((id) => id === '1')).toHaveLength(2);
+    expect(order.filter((id) => id === '2')).toHaveLength(2);
+  });
+
+  it('first attempts go before late ones of the same endpoint', () => {
+    const turns = turnsWith();
+    fill(turns, 2, { reason: 'retry', attempts: 1 });
+    fill(turns, 1, { reason: 'first' });
+    expect([take(turns).reason, take(turns).reason]).toEqual(['first', 'retry']);
+  });
+
+  it('an endpoint has no more in flight than its limit, the process no more than its own', () => {
+    const turns = turnsWith({ maxInFlight: 10 });
+    fill(turns, 20, { webhookId: '1' });
+    for (let i = 0; i < ConcurrencyLimit.start; i++) expect(turns.next()).toBeDefined();
+    expect(turns.next()).toBeUndefined();
+    fill(turns, 20, { webhookId: '2' });
+    expect([turns.next()?.webhookId, turns.next()?.webhookId]).toEqual(['2', '2']);
+    expect(turns.next()).toBeUndefined();
+    expect(turns.inFlight).toBe(10);
+  });
+
+  it('a slot that comes free goes on', () => {
+    const turns = turnsWith();
+    fill(turns, 9, {});
+    const taken = Array.from({ length: ConcurrencyLimit.start }, () => take(turns));
+    expect(turns.next()).toBeUndefined();
+    turns.done(taken[0] as Outgoing, well);
+    expect(turns.next()).toBeDefined();
+    expect(turns.waiting).toBe(0);
+  });
+
+  it('endpoints in trouble share half of the slots, and keep to their own turns', () => {
+    const turns = turnsWith({ maxInFlight: 40 });
+    for (let webhook = 1; webhook <= 40; webhook++) {
+      fill(turns, 3, { webhookId: String(webhook) });
+    }
+    const taken = Array.from({ length: 40 }, () => take(turns));
+    for (const each of taken) turns.done(each, trouble);
+    let inTrouble = 0;
+    while (turns.next()) inTrouble++;
+    expect(inTrouble).toBe(20);
+    fill(turns, 40, { webhookId: '99' });
+    expect(turns.next()?.webhookId).toBe('99');
+  });
+
+  it('what a strained endpoint no longer bears comes back, the newest first', () => {
+    const turns = turnsWith();
+    fill(turns, 60, {});
+    const first = take(turns);
+    const overflow = turns.done(first, { ...trouble, startedAt: 0 });
+    expect(overflow).toEqual([]);
+    const second = take(turns);
+    const back = turns.done(second, { trouble: true, startedAt: 1, holdMs: 0 });
+    expect(back.length).toBeGreaterThan(0);
+    expect(Number(back[0]?.id)).toBeGreaterThan(Number(back.at(-1)?.id));
+    expect(turns.waiting).toBe(60 - 2 - back.length);
+  });
+
+  it('an endpoint that has asked for quiet gets it', () => {
+    let now = 0;
+    const turns = turnsWith({ now: () => now });
+    fill(turns, 3, {});
+    turns.done(take(turns), { trouble: true, startedAt: 0, holdMs: 1_000 });
+    expect(turns.next()).toBeUndefined();
+    expect(turns.nextMoment()).toBe(1_000);
+    expect(turns.room().ofEndpoint.get('1')).toBe(0);
+    now = 1_000;
+    turns.wake();
+    expect(turns.next()).toBeDefined();
+  });
+
+  it('a paced delivery waits for its moment', () => {
+    let now = 0;
+    const turns = turnsWith({ now: () => now });
+    fill(turns, 1, { notBefore: 50 });
+    fill(turns, 1, { notBefore: 150 });
+    expect(turns.next()).toBeUndefined();
+    expect(turns.nextMoment()).toBe(50);
+    now = 50;
+    turns.wake();
+    expect(turns.next()?.notBefore).toBe(50);
+    expect(turns.next()).toBeUndefined();
+    expect(turns.nextMoment()).toBe(150);
+  });
+
+  it('memory is bounded in deliveries and in bytes', () => {
+    const turns = turnsWith({ maxHeld: 10, maxHeldBytes: 1_000 });
+    fill(turns, 4, { body: Buffer.alloc(200) });
+    expect(turns.room().total).toBe(6);
+    fill(turns, 1, { body: Buffer.alloc(200) });
+    expect(turns.room().total).toBe(0);
+    expect(turns.clear('1')).toHaveLength(5);
+    expect(turns.room().total).toBe(10);
+  });
+
+  it('a claim is worth its while from half an empty lane on', () => {
+    const turns = turnsWith();
+    const { perEndpoint } = turns.room();
+    fill(turns, perEndpoint, {});
+    expect(turns.leftBehind('1')).toBe(false);
+    expect(turns.claimRoom().ofEndpoint.get('1')).toBe(0);
+    let taken = take(turns);
+    for (let i = 0; i < perEndpoint / 2; i++) {
+      expect(turns.thirsty(taken)).toBe(false);
+      turns.done(taken, { ...well, startedAt: i });
+      taken = take(turns);
+    }
+    turns.done(taken, well);
+    expect(turns.thirsty(taken)).toBe(true);
+    expect(turns.claimRoom().ofEndpoint.get('1')).toBeGreaterThan(perEndpoint / 2);
+  });
+
+  it('forgets endpoints that have nothing left', () => {
+    const turns = turnsWith();
+    fill(turns, 1, {});
+    turns.done(take(turns), well);
+    turns.sweep();
+    expect(turns.endpoints).toBe(1);
+    turns.sweep();
+    expect(turns.endpoints).toBe(0);
+  });
+});
+
+describe('how many at a time', () => {
+  it('grows by one for each round of successes at the limit, up to its bound', () => {
+    const limit = new ConcurrencyLimit();
+    for (let i = 0; i < ConcurrencyLimit.start + 1; i++) limit.succeeded(8);
+    expect(limit.value).toBe(9);
+    for (let i = 0; i < 5_000; i++) limit.succeeded(32);
+    expect(limit.value).toBe(ConcurrencyLimit.max);
+  });
+
+  it('does not grow while it is not used', () => {
+    const limit = new ConcurrencyLimit();
+    for (let i = 0; i < 1_000; i++) limit.succeeded(3);
+    expect(limit.value).toBe(8);
+  });
+
+  it('halves once for what was under way together, down to one', () => {
+    const limit = new ConcurrencyLimit();
+    for (let i = 0; i < 8; i++) limit.struggled(0, 100);
+    expect(limit.value).toBe(4);
+    for (let round = 2; round < 10; round++) limit.struggled(round * 100, round * 100 + 50);
+    expect(limit.value).toBe(1);
+  });
+});

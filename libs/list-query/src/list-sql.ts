@@ -66,13 +66,18 @@ function predicates(mapping: TableMapping, query: ListQuery, parameters: readonl
     if (!column) throw new Error(`${mapping.table} has no column for ${filter.field}`);
     return filterSql(column, filter, values);
   });
-  const words = query.search.map((word) => `${searched(mapping)} like ${values.add(containing(word), 'text')}`);
-  return ['r.space_id = $1', ...(mapping.where ?? []), ...fixed, ...filters, ...words];
+  return ['r.space_id = $1', ...(mapping.where ?? []), ...fixed, ...filters, ...searches(mapping, query, values)];
 }
 
-function searched(mapping: TableMapping): string {
-  if (mapping.search === undefined) throw new Error(`${mapping.table} has nothing to search in`);
-  return mapping.search;
+function searches({ table, search, searchTable }: TableMapping, query: ListQuery, values: Values): string[] {
+  if (query.search.length === 0) return [];
+  const patterns = query.search.map((word) => values.add(containing(word), 'text'));
+  if (searchTable) {
+    const words = patterns.map((pattern) => `s.search_text like ${pattern}`).join(' and ');
+    return [`r.id in (select s.id from ${searchTable} s where s.space_id = $1 and ${words})`];
+  }
+  if (search === undefined) throw new Error(`${table} has nothing to search in`);
+  return patterns.map((pattern) => `${search} like ${pattern}`);
 }
 
 /** One ordered pass along the index of a sort whose key is never null. */

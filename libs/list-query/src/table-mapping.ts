@@ -28,6 +28,8 @@ export interface TableMapping {
   readonly columns: Readonly<Record<string, ColumnMapping>>;
   /** Text that `search=` looks into, folded. */
   readonly search?: string;
+  /** Or the table that holds it, as `search_text` under the row's `space_id` and `id`. */
+  readonly searchTable?: string;
   /** A query for the number of all rows of the Space (`$1`) in this list, where somebody keeps it; else they are counted. */
   readonly total?: string;
 }

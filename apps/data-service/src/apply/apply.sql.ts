@@ -1,7 +1,7 @@
 import { statement, type Statement } from '@keyturn/platform/database';
 import type { Resource } from '@keyturn/contracts';
 import { recordTable } from '../records/record-table';
-import { writtenColumns, type WrittenColumn } from './record-columns';
+import { searchColumns, writtenColumns, type WrittenColumn } from './record-columns';
 
 /** The statements of the applying transaction. Each takes a whole batch, one array per column. */
 
@@ -81,11 +81,17 @@ export const record = statement(
    returning name`,
 );
 
-export interface ResourceStatements {
+/** A table that a batch is written to, keyed by Space and id. */
+export interface TableStatements {
   readonly columns: readonly WrittenColumn[];
-  readonly find: Statement;
   readonly upsert: Statement;
   readonly remove: Statement;
+}
+
+export interface ResourceStatements {
+  readonly find: Statement;
+  readonly records: TableStatements;
+  readonly search: TableStatements;
 }
 
 const made = new Map<string, ResourceStatements>();
@@ -97,29 +103,34 @@ export function statementsOf(resource: Resource): ResourceStatements {
 }
 
 function makeStatements(resource: Resource): ResourceStatements {
-  const table = recordTable(resource).qualified;
-  const columns = writtenColumns(resource);
-  const names = columns.map(({ name }) => `"${name}"`).join(', ');
+  const { name, qualified, searchTable } = recordTable(resource);
+  return {
+    find: statement(
+      `apply.find_${name}`,
+      `select r.space_id, r.id, r.version, r.event_time, r.json
+       from unnest($1::bigint[], $2::bigint[]) as k (space_id, id) join ${qualified} r using (space_id, id)`,
+    ),
+    records: tableStatements(name, qualified, writtenColumns(resource)),
+    search: tableStatements(`${name}_search`, searchTable, searchColumns(resource)),
+  };
+}
+
+function tableStatements(name: string, table: string, columns: readonly WrittenColumn[]): TableStatements {
+  const names = columns.map((column) => `"${column.name}"`).join(', ');
   const arrays = columns.map(({ elementType }, index) => `$${index + 1}::${elementType}[]`).join(', ');
-  const values = columns.map(({ name, cast }) => (cast ? `"${name}"::${cast}` : `"${name}"`)).join(', ');
+  const values = columns.map((column) => (column.cast ? `"${column.name}"::${column.cast}` : `"${column.name}"`));
   const changes = columns
-    .filter(({ name }) => name !== 'space_id' && name !== 'id')
-    .map(({ name }) => `"${name}" = excluded."${name}"`)
-    .join(', ');
+    .filter((column) => column.name !== 'space_id' && column.name !== 'id')
+    .map((column) => `"${column.name}" = excluded."${column.name}"`);
   return {
     columns,
-    find: statement(
-      `apply.find_${resource.name}`,
-      `select r.space_id, r.id, r.version, r.event_time, r.json
-       from unnest($1::bigint[], $2::bigint[]) as k (space_id, id) join ${table} r using (space_id, id)`,
-    ),
     upsert: statement(
-      `apply.upsert_${resource.name}`,
-      `insert into ${table} (${names}) select ${values} from unnest(${arrays}) as k (${names})
-       on conflict (space_id, id) do update set ${changes}`,
+      `apply.upsert_${name}`,
+      `insert into ${table} (${names}) select ${values.join(', ')} from unnest(${arrays}) as k (${names})
+       on conflict (space_id, id) do update set ${changes.join(', ')}`,
     ),
     remove: statement(
-      `apply.remove_${resource.name}`,
+      `apply.remove_${name}`,
       `delete from ${table} r using unnest($1::bigint[], $2::bigint[]) as k (space_id, id)
        where r.space_id = k.space_id and r.id = k.id`,
     ),

@@ -66,6 +66,8 @@ export interface ChangedRecord {
   readonly recordId: number;
   readonly before: RecordState | undefined;
   readonly after: RecordState;
+  /** Whether anything has changed that `search=` looks into. */
+  readonly searchChanged: boolean;
 }
 
 export interface Folded {
@@ -117,7 +119,8 @@ export function fold(batch: readonly (PreparedEvent | Rejection)[], stored: Stor
     outcomes.push(step.outcome);
     if (step.after) {
       const first = changed ? changed.before : before;
-      records.set(at, { resource, spaceId, recordId, before: first, after: step.after });
+      const searchChanged = (changed?.searchChanged ?? false) || step.searchChanged;
+      records.set(at, { resource, spaceId, recordId, before: first, after: step.after, searchChanged });
     }
     if (event.backfill) continue;
     step.emits.forEach(({ action, json, changed: fields }, n) => {
@@ -151,35 +154,39 @@ interface Step {
   readonly outcome: AppliedOutcome;
   /** The record's new state; left out where nothing is to be stored. */
   readonly after?: RecordState;
+  readonly searchChanged: boolean;
   readonly emits: readonly Emission[];
 }
 
 /** One event meets the state of its record. */
 function advance(before: RecordState | undefined, { event, fresh }: PreparedEvent): Step {
   const { version, time } = event;
-  if (before && isOlder(event, before)) return { outcome: 'stale', emits: [] };
+  if (before && isOlder(event, before)) return { outcome: 'stale', searchChanged: false, emits: [] };
 
   if (!fresh) {
     const after: DeletedState = { kind: 'deleted', version, time };
-    if (before?.kind !== 'live') return { outcome: 'tombstoned', after, emits: [] };
-    return { outcome: 'deleted', after, emits: [{ action: 'deleted', json: before.json, changed: [] }] };
+    if (before?.kind !== 'live') return { outcome: 'tombstoned', after, searchChanged: false, emits: [] };
+    const emits: Emission[] = [{ action: 'deleted', json: before.json, changed: [] }];
+    return { outcome: 'deleted', after, searchChanged: true, emits };
   }
 
   if (before?.kind !== 'live') {
     const after: LiveState = { kind: 'live', version, time, ...fresh };
     const emits: Emission[] = [{ action: 'created', json: fresh.json, changed: [] }];
     if (completes(event, undefined, fresh.record)) emits.push({ action: 'completed', json: fresh.json, changed: [] });
-    return { outcome: 'created', after, emits };
+    return { outcome: 'created', after, searchChanged: true, emits };
   }
 
   const old = recordOf(before);
   const form = takesOver(event) ? formOf(event, old) : fresh;
   const after: LiveState = { kind: 'live', version, time, ...form };
   const changed = changedFields(event.resource, old, form.record);
-  if (changed.every((name) => name === 'updatedAt')) return { outcome: 'unchanged', after, emits: [] };
+  if (changed.every((name) => name === 'updatedAt'))
+    return { outcome: 'unchanged', after, searchChanged: false, emits: [] };
   const emits: Emission[] = [{ action: 'updated', json: form.json, changed }];
   if (completes(event, old, form.record)) emits.push({ action: 'completed', json: form.json, changed });
-  return { outcome: 'updated', after, emits };
+  const searchChanged = changed.some((name) => event.resource.fields[name]?.searched);
+  return { outcome: 'updated', after, searchChanged, emits };
 }
 
 /** Whether the event leaves out what `completeRecord` takes from the stored record. */

@@ -53,20 +53,29 @@ function column<T>(name: string, type: string, value: (row: RecordRow) => T): Wr
   return { name, elementType: type, encode: (rows) => encoder(rows.map(value) as never[]) };
 }
 
+const keyColumns = [
+  column('space_id', 'bigint', ({ spaceId }) => spaceId.slice('spc_'.length)),
+  column('id', 'bigint', ({ record }) => record.id),
+];
+
 const moment = 'timestamp(3) with time zone';
+
+/** What `search=` looks into, in a table of its own. */
+export function searchColumns(resource: Resource): readonly WrittenColumn[] {
+  return [...keyColumns, column('search_text', 'text', ({ record }) => searchText(resource, record))];
+}
 
 /** Every column that is written; what Postgres computes itself is left to it. */
 export function writtenColumns(resource: Resource): readonly WrittenColumn[] {
   const table = recordTable(resource);
   return [
-    column('space_id', 'bigint', ({ spaceId }) => spaceId.slice('spc_'.length)),
+    ...keyColumns,
     ...table.columns.flatMap(({ name, type, value }) =>
-      value ? [column(name, type, ({ record }) => value(record))] : [],
+      value && name !== 'id' ? [column(name, type, ({ record }) => value(record))] : [],
     ),
     column('version', 'bigint', ({ version }) => version),
     column('event_time', moment, ({ time }) => time),
     column('json', 'text', ({ json }) => json),
-    column('search_text', 'text', ({ record }) => searchText(resource, record)),
     ...(table.hasPhoneKeys ? [column('phone_keys', 'text[]', ({ record }) => phoneKeys(resource, record))] : []),
   ];
 }

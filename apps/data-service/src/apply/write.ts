@@ -1,5 +1,5 @@
 import { spaceNumber, type Queries } from '@keyturn/platform/database';
-import { putTombstones, record, removeTombstones, statementsOf } from './apply.sql';
+import { putTombstones, record, removeTombstones, statementsOf, type TableStatements } from './apply.sql';
 import { recordOf, type ChangedRecord, type Folded, type RecordState } from './fold';
 import { arrayLiteral, bigintArray, textArray, timestampArray, uuidArray } from './pg-arrays';
 import type { RecordRow } from './record-columns';
@@ -63,20 +63,18 @@ export async function writeFolded(
 const isDeleted = (state: RecordState | undefined) => state?.kind === 'deleted';
 
 async function writeRecords(queries: Queries, changed: readonly ChangedRecord[]): Promise<void> {
-  for (const [resource, records] of byResource(changed)) {
-    const { columns, upsert, remove } = statementsOf(resource);
-    const rows = records.flatMap(({ spaceId, after }): RecordRow[] => {
-      if (after.kind !== 'live') return [];
-      const { json, version, time } = after;
-      return [{ spaceId, record: recordOf(after), json, version, time }];
-    });
-    if (rows.length)
-      await queries.query(
-        upsert,
-        columns.map((column) => column.encode(rows)),
-      );
-    const gone = records.filter(({ before, after }) => before?.kind === 'live' && isDeleted(after));
-    if (gone.length) await queries.query(remove, names(gone));
+  for (const [resource, ofResource] of byResource(changed)) {
+    const { records, search } = statementsOf(resource);
+    await upsert(queries, records, ofResource);
+    await upsert(
+      queries,
+      search,
+      ofResource.filter(({ searchChanged }) => searchChanged),
+    );
+    const gone = ofResource.filter(({ before, after }) => before?.kind === 'live' && isDeleted(after));
+    if (gone.length === 0) continue;
+    await queries.query(records.remove, names(gone));
+    await queries.query(search.remove, names(gone));
   }
   const buried = changed.filter(({ after }) => isDeleted(after));
   if (buried.length)
@@ -87,6 +85,17 @@ async function writeRecords(queries: Queries, changed: readonly ChangedRecord[])
     ]);
   const revived = changed.filter(({ before, after }) => isDeleted(before) && !isDeleted(after));
   if (revived.length) await queries.query(removeTombstones, tombstoneNames(revived));
+}
+
+async function upsert(queries: Queries, table: TableStatements, changed: readonly ChangedRecord[]): Promise<void> {
+  const rows = changed.flatMap(({ spaceId, after }): RecordRow[] => {
+    if (after.kind !== 'live') return [];
+    const { json, version, time } = after;
+    return [{ spaceId, record: recordOf(after), json, version, time }];
+  });
+  if (rows.length === 0) return;
+  const values = table.columns.map((column) => column.encode(rows));
+  await queries.query(table.upsert, values);
 }
 
 const names = (records: readonly ChangedRecord[]) => [

@@ -9,7 +9,7 @@ function mappingOf({ name, resource, view }: Collection): TableMapping {
     ...(view ? { where: [`r.${snakeCase(view.field)} = '${view.equals}'`] } : {}),
     json: 'r.json',
     columns: mapColumns(resource, { notNull: resource.name === 'file' ? ['status'] : [] }),
-    search: 'r.search_text',
+    searchTable: recordTable(resource).searchTable,
     total: `select total from data.counter where space_id = $1 and collection = '${name}'`,
   };
 }

@@ -7,7 +7,6 @@ const bookkeeping: Record<string, EntitySchemaColumnOptions> = {
   version: { type: 'bigint', nullable: true },
   event_time: { type: 'timestamp with time zone', precision: 3 },
   json: { type: 'text' },
-  search_text: { type: 'text' },
 };
 
 /** `timestamp(3) with time zone` in the parts that TypeORM keeps apart. */

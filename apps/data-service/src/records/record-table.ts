@@ -24,8 +24,8 @@ export interface RecordColumn {
 }
 
 /**
- * The table of a resource. Only what filters, sorts or stays hidden has a column of its own; everything that a caller may
- * see stands in `json`, and what `search=` looks into stands in `search_text`.
+ * The tables of a resource. Only what filters, sorts or stays hidden has a column of its own; everything that a caller may
+ * see stands in `json`, and what `search=` looks into stands in a table beside it.
  */
 export interface RecordTable {
   readonly resource: Resource;
@@ -33,7 +33,9 @@ export interface RecordTable {
   readonly name: string;
   /** As SQL says it: `data."user"`. */
   readonly qualified: string;
-  /** The fields' columns. Beside them every table has `space_id`, `version`, `event_time`, `json`, `search_text`. */
+  /** `data.file_search`: `space_id`, `id`, `search_text`. */
+  readonly searchTable: string;
+  /** The fields' columns. Beside them every table has `space_id`, `version`, `event_time`, `json`. */
   readonly columns: readonly RecordColumn[];
   /** Whether there is a column `phone_keys`, by which a telephone number is looked up (T-065). */
   readonly hasPhoneKeys: boolean;
@@ -104,6 +106,7 @@ function tableOf(resource: Resource): RecordTable {
     schema: 'data',
     name,
     qualified: name === 'user' ? 'data."user"' : `data.${name}`,
+    searchTable: `data.${name}_search`,
     columns: resource === fileResource ? fileColumns() : columnsOf(resource),
     hasPhoneKeys: resource === contactResource,
   };

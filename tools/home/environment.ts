@@ -22,9 +22,13 @@ export function environmentOfHome(env: NodeJS.ProcessEnv = process.env): NodeJS.
     ...(run ? { NATS_URL: run.natsUrl, DATABASE_URL: run.databaseUrl } : {}),
     ...(secrets ? { SECRETS_KEY: secrets.SECRETS_KEY, ADMIN_TOKEN: secrets.ADMIN_TOKEN } : {}),
   };
-  const missing = Object.fromEntries(Object.entries(found).filter(([name]) => !env[name]?.trim()));
+  const missing = Object.fromEntries(Object.entries(found).filter(([name]) => !given(env, name)));
   return { ...readServiceSettings(home), ...env, ...missing };
 }
+
+/** Set, or in a file that `<NAME>_FILE` names. */
+const given = (env: NodeJS.ProcessEnv, name: string): boolean =>
+  Boolean(env[name]?.trim()) || Boolean(env[`${name}_FILE`]?.trim());
 
 const settingsFile = (home: string): string => path.join(home, 'settings.json');
 

@@ -1,10 +1,18 @@
 import { ApiError, type OperationName, type ReplyOf, type RequestOf, type SpaceSummary } from '@keyturn/contracts';
+import { readSettings, setting } from '@keyturn/platform/config';
 import { Log } from '@keyturn/platform/logs';
 import { NatsLink } from '@keyturn/platform/nats';
 import { RpcClient } from '@keyturn/platform/rpc';
 import { UsageError } from './command';
 
 const requestWaitMs = 10_000;
+
+const clusterSettings = {
+  natsUrl: setting.optionalUrl('NATS_URL'),
+  natsCreds: setting.optionalText('NATS_CREDS'),
+  natsCa: setting.optionalText('NATS_CA'),
+  adminToken: setting.optionalSecret('ADMIN_TOKEN'),
+};
 
 /** The running system, wherever it runs: its NATS, and the services behind it. */
 export class Cluster {
@@ -18,17 +26,16 @@ export class Cluster {
   }
 
   static async connect(env: NodeJS.ProcessEnv): Promise<Cluster> {
-    const natsUrl = env['NATS_URL'];
+    const { natsUrl, adminToken, ...trust } = readSettings(clusterSettings, env);
     if (!natsUrl)
       throw new UsageError('Keyturn is not running here: start it with "npm start", or name its NATS in NATS_URL');
-    const settings = { natsUrl, natsCreds: env['NATS_CREDS'], natsCa: env['NATS_CA'] };
-    const link = new NatsLink(settings, 'keyturn', Log.create('keyturn', 'silent'), { keepTrying: false });
+    const link = new NatsLink({ natsUrl, ...trust }, 'keyturn', Log.create('keyturn', 'silent'), { keepTrying: false });
     try {
       await link.whenConnected();
     } catch (cause) {
       throw new ApiError('UNAVAILABLE', `NATS does not answer at ${withoutPassword(natsUrl)}`, { cause });
     }
-    return new Cluster(link, env['ADMIN_TOKEN']);
+    return new Cluster(link, adminToken);
   }
 
   /** Asks with the admin credential. */

@@ -77,20 +77,23 @@ const list = (text: string) =>
     .map((part) => part.trim())
     .filter((part) => part !== '');
 
+const secret = (variable: string) =>
+  define(
+    variable,
+    undefined,
+    (raw) => {
+      if (raw.length < 32) throw new Wrong(`${variable} must have at least 32 characters`);
+      return raw;
+    },
+    { secret: true },
+  );
+
 export const setting = {
   text: (variable: string, fallback?: string) => define(variable, fallback, (raw) => raw),
   optionalText: (variable: string) => optional(define(variable, undefined, (raw) => raw)),
   /** At least 32 characters; never printed. */
-  secret: (variable: string) =>
-    define(
-      variable,
-      undefined,
-      (raw) => {
-        if (raw.length < 32) throw new Wrong(`${variable} must have at least 32 characters`);
-        return raw;
-      },
-      { secret: true },
-    ),
+  secret,
+  optionalSecret: (variable: string) => optional(secret(variable)),
   /** Several of them, separated by commas. */
   secrets: (variable: string) =>
     define(

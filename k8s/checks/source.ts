@@ -18,7 +18,10 @@ export function settingsInCode(): Map<string, 'secret' | 'open'> {
   const found = new Map<string, 'secret' | 'open'>();
   for (const text of sources())
     for (const [, kind, name] of text.matchAll(/\bsetting\s*\.(\w+)(?:<[^>]*>)?\(\s*'([A-Z][A-Z0-9_]*)'/g))
-      found.set(name as string, /^(secret|url|optionalUrl)$/.test(kind as string) ? 'secret' : 'open');
+      found.set(
+        name as string,
+        /^(secret|secrets|optionalSecret|url|optionalUrl)$/.test(kind as string) ? 'secret' : 'open',
+      );
   return found;
 }
 

@@ -1,7 +1,7 @@
 /**
- * Builds one program and puts what it needs to run, and nothing else, into a folder: its bundle, and of each npm package
- * only the files that the bundle can reach by `require` or `import`, with the package's licence.
- * Usage: node tools/images/collect.mjs <app | cli> <folder>
+ * Puts what one built program needs to run, and nothing else, into a folder: its bundle, and of each npm package only the
+ * files that the bundle can reach by `require` or `import`, with the package's licence.
+ * Usage: node tools/images/collect.mjs [--build] <app | cli> <folder>
  *
  * The packages stay as they are, file by file, so the image runs the very code that the tests run; bundling them would be
  * a second program. esbuild only follows the imports here and writes nothing.
@@ -30,15 +30,21 @@ const readByName = {
   ],
 };
 
-const [app, folder] = process.argv.slice(2);
+const words = process.argv.slice(2);
+const [app, folder] = words.filter((word) => word !== '--build');
 if (!app || !folder) {
-  console.error('usage: node tools/images/collect.mjs <app> <folder>');
+  console.error('usage: node tools/images/collect.mjs [--build] <app | cli> <folder>');
   process.exit(1);
 }
 /** The command line is built with the other tools; in an image it is a program of its own. */
 const isCli = app === 'cli';
-execFileSync(process.execPath, [path.join(root, 'tools/build.mjs'), isCli ? 'tools' : app], { stdio: 'inherit' });
+if (words.includes('--build'))
+  execFileSync(process.execPath, [path.join(root, 'tools/build.mjs'), isCli ? 'tools' : app], { stdio: 'inherit' });
 const built = isCli ? path.join(root, 'dist/tools/keyturn.js') : path.join(root, 'dist/apps', app, 'main.js');
+if (!existsSync(built)) {
+  console.error(`collect: ${path.relative(root, built)} is not built`);
+  process.exit(1);
+}
 
 /** Path below the outermost node_modules; undefined for a file of ours. */
 function packagePath(file) {

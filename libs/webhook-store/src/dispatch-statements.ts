@@ -320,8 +320,9 @@ export const record = statement(
                  when e.is_active and e.deleted_at is null then 'retrying' else 'cancelled' end as next_status
      from (select * from result order by delivery_id, place) r
      left join lateral (
+       -- "+ 0": by its id; the index of leases would walk all that the instance holds.
        select day, endpoint_id, space_id, ordered from webhooks.queue
-       where delivery_id = r.delivery_id and state = 'leased' and owner = $1 for update
+       where delivery_id = r.delivery_id and state = 'leased' and owner + 0 = $1 for update
      ) q on true
      left join webhooks.endpoint e on e.id = q.endpoint_id
    ), decided as materialized (

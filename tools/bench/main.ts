@@ -1,0 +1,44 @@
+import { parseArgs } from 'node:util';
+import type { LoadPlan } from './load';
+import { runLoad } from './load';
+import { benchReads } from './reads';
+import { serveReference } from './reads.reference';
+
+/**
+ * `npm run bench -- reads | deliveries`: figures as JSON lines on stdout, progress on stderr. The other two words are processes
+ * that a benchmark starts for itself.
+ */
+async function main([command, ...rest]: readonly string[]): Promise<void> {
+  switch (command) {
+    case 'reads': {
+      const { values } = parseArgs({
+        args: [...rest],
+        options: { seconds: { type: 'string', default: '4' }, large: { type: 'string', default: '1000000' } },
+      });
+      await benchReads({ seconds: Number(values.seconds), large: Number(values.large) });
+      break;
+    }
+    case 'load': {
+      const plan = await new Promise<LoadPlan>((resolve) =>
+        process.once('message', (message) => resolve(message as LoadPlan)),
+      );
+      process.send?.(await runLoad(plan));
+      break;
+    }
+    case 'reference': {
+      const [databaseUrl = '', space = ''] = rest;
+      const { origin } = await serveReference(databaseUrl, space);
+      process.send?.(origin);
+      process.once('disconnect', () => process.exit(0));
+      return;
+    }
+    default:
+      throw new Error('say which benchmark: npm run bench -- reads, or npm run bench -- deliveries');
+  }
+  process.exit(0);
+}
+
+main(process.argv.slice(2)).catch((error: unknown) => {
+  process.stderr.write(`bench: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  process.exit(1);
+});

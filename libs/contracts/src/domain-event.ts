@@ -142,18 +142,16 @@ export function completeRecord(event: DomainEvent, stored: AnyRecord | null): An
   for (const name of Object.keys(event.resource.fields)) record[name] = given[name] ?? null;
   record.createdAt = (given['createdAt'] as string | null) ?? stored?.createdAt ?? event.time;
   record.updatedAt = (given['updatedAt'] as string | null) ?? event.time;
-  if (event.resource.name === 'task') completeTask(record, event, stored);
+  if (event.resource.name === 'task') completeTask(record, event);
   for (const [name, derive] of Object.entries(event.resource.derive)) record[name] = derive(record);
   return record;
 }
 
 /** `status` and `completed` say one thing: either alone completes the task, and so does the event `task.completed` (T-103). */
-function completeTask(task: AnyRecord, event: DomainEvent, stored: AnyRecord | null): void {
+function completeTask(task: AnyRecord, event: DomainEvent): void {
   if (event.action === 'completed') {
     task['completed'] = true;
     task['status'] = 'completed';
-    // Said again of a task that is completed already, it does not move the moment.
-    task['completedAt'] ??= (stored && isCompletedTask(stored) ? stored['completedAt'] : null) ?? event.time;
   } else if (isCompletedTask(task)) {
     task['completed'] ??= true;
     task['status'] ??= 'completed';

@@ -354,13 +354,6 @@ describe.each(ways)('events applied %s', (_way, batches) => {
     ]);
   });
 
-  it('the moment of a completion stays when it is said again', () => {
-    const { messages } = run(
-      batches([event('task.completed', 0, { title: 'T' }), event('task.completed', 5, { title: 'U' })]),
-    );
-    expect(payloadOf(messages.at(-1)?.payload ?? '').data).toMatchObject({ title: 'U', completedAt: at(0) });
-  });
-
   it('totals follow the records, views included', () => {
     const { stored } = run(batches([]));
     const history = [

@@ -190,8 +190,8 @@ function advance(before: RecordState | undefined, { event, fresh }: PreparedEven
 }
 
 /** Whether the event leaves out what `completeRecord` takes from the stored record. */
-function takesOver({ action, fields }: DomainEvent): boolean {
-  return fields?.['createdAt'] === null || (action === 'completed' && fields?.['completedAt'] === null);
+function takesOver({ fields }: DomainEvent): boolean {
+  return fields?.['createdAt'] === null;
 }
 
 /** By version where both have one, else by time; of two equals the later in the stream wins. */

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest, HookHandlerDoneFunction } from 'fastify';
 import { ApiError } from '@keyturn/contracts';
+import { Metrics } from '@keyturn/platform/metrics';
 import { Drain } from '@keyturn/platform/service';
 import { AddressLimit } from '../access/address-limit';
 import { Admitter, type Admission } from '../access/admitter';
@@ -31,11 +32,20 @@ const isRead = (method: string) => method === 'GET' || method === 'HEAD';
  */
 @Injectable()
 export class Gate {
+  private readonly decisions;
+
   constructor(
     private readonly admitter: Admitter,
     private readonly addresses: AddressLimit,
     private readonly drain: Drain,
-  ) {}
+    metrics: Metrics,
+  ) {
+    this.decisions = metrics.counter(
+      'rate_limit_decisions_total',
+      'Permits asked for, by whose limit, and the answer.',
+      ['limit', 'decision'],
+    );
+  }
 
   enter(request: FastifyRequest, reply: FastifyReply, done: HookHandlerDoneFunction): void {
     const { method } = request;
@@ -68,7 +78,14 @@ export class Gate {
       return;
     }
     this.admitter.admit(hashApiKey(key), hostLabel(request.headers.host)).then(
-      (admission) => done(admission ? pass(request, reply, path, admission) : this.refuseStranger(request, reply)),
+      (admission) => {
+        if (!admission) {
+          done(this.refuseStranger(request, reply));
+          return;
+        }
+        this.count('key', admission.granted);
+        done(pass(request, reply, path, admission));
+      },
       (error: Error) => {
         showQuota(reply, this.addresses.quota(request.ip));
         done(error);
@@ -83,9 +100,14 @@ export class Gate {
 
   private countAddress(request: FastifyRequest, reply: FastifyReply): Error | undefined {
     const taken = this.addresses.take(request.ip);
+    this.count('address', taken);
     const quota = this.addresses.quota(request.ip);
     showQuota(reply, quota);
     return taken ? undefined : tooMany(quota.resetSeconds);
+  }
+
+  private count(limit: 'key' | 'address', granted: boolean): void {
+    this.decisions.inc({ limit, decision: granted ? 'granted' : 'refused' });
   }
 }
 

@@ -47,7 +47,7 @@ export class DispatchMetrics {
     );
     this.commitToFirstAttempt = metrics.histogram(
       'webhook_commit_to_first_attempt_seconds',
-      'From the commit of the change to the end of the first attempt to deliver it.',
+      'From the commit of the change to the beginning of the first attempt to deliver it.',
       [],
       latencyBuckets,
     );
@@ -106,7 +106,9 @@ export class DispatchMetrics {
     this.attemptDuration.observe({ outcome }, attempt.totalMs / 1_000);
     if (attempt.reason === 'test' || attempt.reason === 'replay') return;
     const sinceCommit = Math.max(0, Date.now() - delivery.committedAt) / 1_000;
-    if (attempt.reason === 'first') this.commitToFirstAttempt.observe(sinceCommit);
+    // How long the receiver then takes is its own affair.
+    if (attempt.reason === 'first')
+      this.commitToFirstAttempt.observe(Math.max(0, sinceCommit - attempt.totalMs / 1_000));
     if (decision.kind === 'delivered') this.commitToSuccess.observe(sinceCommit);
   }
 }

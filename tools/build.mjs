@@ -89,5 +89,9 @@ for (const name of wanted) {
     sourcemap: true,
     keepNames: true,
     logLevel: 'warning',
+  }).catch((error) => {
+    // What is wrong in our sources esbuild has told already.
+    if (!error.errors) throw error;
+    process.exit(1);
   });
 }

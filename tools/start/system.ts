@@ -126,13 +126,13 @@ export class System {
     }
   }
 
-  private async startServers(): Promise<[Member | undefined, Member | undefined]> {
+  private async startServers(): Promise<(Member | undefined)[]> {
     mkdirSync(path.join(this.home, 'logs'), { recursive: true });
     for (const name of ['postgres', 'nats', ...services]) putAside(this.logFile(name));
     // One after the other where something may have to be fetched; otherwise both at once.
     const program = this.env['NATS_URL'] ? undefined : await natsProgram(say, this.halt.signal);
     this.goOn();
-    return Promise.all([this.startPostgres(), this.startNats(program)]);
+    return together([this.startPostgres(), this.startNats(program)]);
   }
 
   private async startPostgres(): Promise<Member | undefined> {
@@ -198,7 +198,7 @@ export class System {
     this.goOn();
     say('Starting the services …');
     const ready = (name: ServiceName, member: ServiceMember): Promise<void> => this.serviceIsReady(run, name, member);
-    await Promise.all(
+    await together(
       services.map((name) => {
         const keeper = new Keeper(
           name,
@@ -244,6 +244,13 @@ export class System {
 }
 
 type ServiceMember = Member & Pick<ServiceProcess, 'ready'>;
+
+/** Like `Promise.all`, but a failure is told only once the others are over too: what they have started is known then. */
+async function together<T>(parts: readonly Promise<T>[]): Promise<T[]> {
+  const failed = (await Promise.allSettled(parts)).find((result) => result.status === 'rejected');
+  if (failed) throw failed.reason;
+  return Promise.all(parts);
+}
 
 /** A gateway that listens on every address is reached by this one too. */
 function onLoopback(url: string): string {

@@ -5,8 +5,8 @@ import { ServerError } from './server-error';
 
 /** How PostgreSQL's programs are to be started: it refuses to run as root, so root hands it to another account. */
 export interface PostgresAccount {
-  /** Makes a folder the account's own. */
-  own(folder: string): void;
+  /** Makes a file or folder the account's own. */
+  own(file: string): void;
   /** The program and options that `spawn` is to be called with. */
   command(program: string, args: readonly string[]): { file: string; args: string[]; uid?: number; gid?: number };
 }
@@ -16,20 +16,20 @@ const ourselves: PostgresAccount = {
   command: (file, args) => ({ file, args: [...args] }),
 };
 
-/** The account to run as; these folders (the binaries', the data's parent) have to be within its reach. */
-export function postgresAccount(paths: readonly string[]): PostgresAccount {
+/** The account to run as, with its data under `folder`. */
+export function postgresAccount(folder: string): PostgresAccount {
   if (process.getuid?.() !== 0) return ourselves;
   const { uid, gid } = nobody();
-  const own = (folder: string): void => chownSync(folder, uid, gid);
-  if (paths.every(othersCanReach)) return { own, command: (file, args) => ({ file, args: [...args], uid, gid }) };
-  // A clone under /root: only root may enter. `setpriv` (util-linux) gives the other account just the right to pass.
+  const own = (file: string): void => chownSync(file, uid, gid);
+  if (othersCanReach(folder)) return { own, command: (file, args) => ({ file, args: [...args], uid, gid }) };
+  // A home under /root: only root may enter. `setpriv` (util-linux) gives the other account just the right to pass.
   const setpriv = [
     ...[`--reuid=${uid}`, `--regid=${gid}`, '--clear-groups'],
     ...['--inh-caps=-all,+dac_override', '--ambient-caps=-all,+dac_override'],
   ];
   if (spawnSync('setpriv', [...setpriv, 'true']).status !== 0)
     throw new ServerError(
-      `PostgreSQL does not run as root, and the account it would run as cannot enter ${paths.find((at) => !othersCanReach(at))}: start as an ordinary user, or set KEYTURN_HOME and the clone to folders that others may enter.`,
+      `PostgreSQL does not run as root, and the account it would run as cannot enter ${folder}: start as an ordinary user, or set KEYTURN_HOME to a folder that others may enter.`,
     );
   return { own, command: (file, args) => ({ file: 'setpriv', args: [...setpriv, file, ...args] }) };
 }
@@ -46,7 +46,8 @@ function nobody(): { uid: number; gid: number } {
   return account;
 }
 
-function othersCanReach(folder: string): boolean {
+/** Whether any account may enter a folder and all those above it. */
+export function othersCanReach(folder: string): boolean {
   for (let at = realpathSync(folder); ; at = path.dirname(at)) {
     if ((statSync(at).mode & 0o001) === 0) return false;
     if (at === path.dirname(at)) return true;

@@ -1,5 +1,15 @@
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn, type ChildProcess } from 'node:child_process';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import { Client } from 'pg';
 import { waitFor } from '../wait-for';
@@ -62,9 +72,9 @@ export class PostgresServer {
   static async start(options: PostgresOptions): Promise<PostgresServer> {
     const binaries = postgresBinaries();
     mkdirSync(path.dirname(options.dataDir), { recursive: true });
-    const account = postgresAccount([path.dirname(binaries.postgres), path.dirname(options.dataDir)]);
+    const account = postgresAccount(path.dirname(options.dataDir));
     await endPredecessor(options.dataDir);
-    if (!existsSync(path.join(options.dataDir, 'PG_VERSION'))) initialise(binaries.initdb, account, options);
+    if (!existsSync(options.dataDir)) await initialise(binaries.initdb, account, options);
 
     // Between finding a free port and listening on it somebody else may take it: then the next one is tried.
     for (let attempt = 1; ; attempt += 1) {
@@ -140,25 +150,42 @@ async function endPredecessor(dataDir: string): Promise<void> {
   if (identity && commandLine(identity.pid).includes(dataDir)) await end(identity, 'SIGINT', STOP_TIMEOUT_MS);
 }
 
-function initialise(initdb: string, account: PostgresAccount, options: PostgresOptions): void {
-  // What an interrupted initdb left is no cluster yet (PG_VERSION comes late), and it wants an empty folder.
-  rmSync(options.dataDir, { recursive: true, force: true });
-  mkdirSync(options.dataDir, { mode: 0o700 });
-  account.own(options.dataDir);
-  const passwordFile = `${options.dataDir}.password`;
+/** Makes the cluster beside its place and moves it there whole, so that an interrupted start leaves none that is half made. */
+async function initialise(initdb: string, account: PostgresAccount, options: PostgresOptions): Promise<void> {
+  const parent = path.dirname(options.dataDir);
+  const draftName = `${path.basename(options.dataDir)}.draft-`;
+  for (const name of readdirSync(parent))
+    if (name.startsWith(draftName)) rmSync(path.join(parent, name), { recursive: true, force: true });
+  const draft = path.join(parent, `${draftName}${process.pid}`);
+  mkdirSync(draft, { mode: 0o700 });
+  account.own(draft);
+  const passwordFile = `${draft}.password`;
   writeFileSync(passwordFile, options.password, { mode: 0o600 });
   account.own(passwordFile);
   const { file, args, ...as } = account.command(initdb, [
-    ...['--pgdata', options.dataDir, '--username', NAME, '--pwfile', passwordFile],
+    ...['--pgdata', draft, '--username', NAME, '--pwfile', passwordFile],
     ...['--auth=scram-sha-256', '--encoding=UTF8', '--locale=C.UTF-8', '--no-instructions'],
     ...(options.durable ? [] : ['--no-sync']),
   ]);
-  const made = spawnSync(file, args, { ...as, cwd: path.dirname(options.dataDir), encoding: 'utf8', stdio: 'pipe' });
-  rmSync(passwordFile, { force: true });
-  if (made.status === 0) return;
-  rmSync(options.dataDir, { recursive: true, force: true });
-  const complaint = made.error?.message ?? lastComplaint(made.stderr);
-  throw new ServerError(`PostgreSQL cannot make its data folder ${options.dataDir}: ${complaint}.`);
+  try {
+    // Detached for the same reason as the server: a Ctrl-C is ours to handle.
+    const child = spawn(file, args, { ...as, cwd: parent, detached: true, stdio: ['ignore', 'ignore', 'pipe'] });
+    let complaints = '';
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (complaints += text));
+    const code = await new Promise<number | null>((resolve, reject) => {
+      child.once('error', reject);
+      child.once('close', resolve);
+    });
+    if (code !== 0) throw new Error(lastComplaint(complaints));
+    renameSync(draft, options.dataDir);
+  } catch (error) {
+    rmSync(draft, { recursive: true, force: true });
+    throw new ServerError(`PostgreSQL cannot make its data folder ${options.dataDir}: ${(error as Error).message}.`, {
+      cause: error,
+    });
+  } finally {
+    rmSync(passwordFile, { force: true });
+  }
 }
 
 function launch(

@@ -1,15 +1,14 @@
 import { Module } from '@nestjs/common';
 import { Database } from '@keyturn/platform/database';
-import { Drain, SETTINGS } from '@keyturn/platform/service';
-import { AddressPolicy, DeliveryStore, makeListDatabases, SecretBox, WebhookStore } from '@keyturn/webhook-store';
+import { SETTINGS } from '@keyturn/platform/service';
+import { AddressPolicy, DeliveryStore, SecretBox, WebhookStore } from '@keyturn/webhook-store';
+import { ListConnections } from './list-connections';
 import { RetentionController } from './retention/retention.controller';
 import type { WebhookServiceSettings } from './settings';
 import { DeliveriesController } from './webhooks/deliveries.controller';
 import { WebhookHints } from './webhooks/webhook-hints';
 import { WebhooksController } from './webhooks/webhooks.controller';
 import { WebhooksService } from './webhooks/webhooks.service';
-
-const listDatabases = Symbol('connections for lists');
 
 @Module({
   controllers: [WebhooksController, DeliveriesController, RetentionController],
@@ -26,26 +25,17 @@ const listDatabases = Symbol('connections for lists');
       inject: [SETTINGS],
       useFactory: (settings: WebhookServiceSettings) => new AddressPolicy(settings),
     },
-    {
-      provide: listDatabases,
-      inject: [SETTINGS, Drain],
-      useFactory: (settings: WebhookServiceSettings, drain: Drain) => {
-        const databases = makeListDatabases(settings.databaseUrl, settings.listConnections, 'webhook-service lists');
-        drain.on('lists', async () => {
-          await Promise.all([databases.walk.close(), databases.scan.close()]);
-        });
-        return databases;
-      },
-    },
+    ListConnections,
     {
       provide: WebhookStore,
-      inject: [Database, SecretBox, listDatabases],
+      inject: [Database, SecretBox, ListConnections],
       useFactory: (...parts: ConstructorParameters<typeof WebhookStore>) => new WebhookStore(...parts),
     },
     {
       provide: DeliveryStore,
-      inject: [Database, listDatabases],
-      useFactory: (...parts: ConstructorParameters<typeof DeliveryStore>) => new DeliveryStore(...parts),
+      inject: [Database, ListConnections, SETTINGS],
+      useFactory: (database: Database, lists: ListConnections, settings: WebhookServiceSettings) =>
+        new DeliveryStore(database, lists, settings.retryScheduleMs.length + 1),
     },
   ],
 })

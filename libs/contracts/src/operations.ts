@@ -34,9 +34,25 @@ export interface Operations {
   };
   'webhooks.update': { request: { spaceId: string; id: string; input: unknown }; reply: Webhook };
   'webhooks.delete': { request: { spaceId: string; id: string }; reply: { id: string; deleted: true } };
+  /** Holds deliveries without dropping any; `resume` sends what was held. */
+  'webhooks.pause': { request: { spaceId: string; id: string }; reply: Webhook };
+  'webhooks.resume': { request: { spaceId: string; id: string }; reply: Webhook };
+  /** A new secret; the one before signs too for a while. Input: `{"overlapSeconds": 86400}` or nothing. */
+  'webhooks.rotate': {
+    request: { spaceId: string; id: string; input: unknown };
+    reply: Webhook & { signingSecret: string };
+  };
   'webhooks.test': { request: { spaceId: string; id: string }; reply: Delivery };
   /** Body: the rows' JSON, joined by commas. */
   'webhooks.deliveries': { request: { spaceId: string; id: string; query: ListQuery }; reply: ListReply };
+
+  /** One delivery with every attempt. */
+  'webhooks.delivery': {
+    request: { spaceId: string; id: string; deliveryId: string };
+    reply: Delivery & { attemptLog: DeliveryAttempt[] };
+  };
+  /** Sends it again, now and by the schedule from its beginning; what waits for its retry goes now. */
+  'webhooks.resend': { request: { spaceId: string; id: string; deliveryId: string }; reply: Delivery };
 
   /** Sends the test event of one endpoint now, once, and answers when the attempt is over (T-091). */
   'dispatcher.test': { request: { spaceId: string; webhookId: string }; reply: { deliveryId: string } };
@@ -149,6 +165,33 @@ export interface FilterCondition {
 }
 
 export type DeliveryStatus = 'pending' | 'retrying' | 'success' | 'failed' | 'cancelled';
+
+/** One attempt of a delivery, as its owner sees it. */
+export interface DeliveryAttempt {
+  /** 1, 2, …; an immediate repeat carries the number of the attempt that it repeats. */
+  number: number;
+  /** Why it was made. */
+  reason: 'first' | 'retry' | 'repeat' | 'resend' | 'replay' | 'test' | 'probe';
+  startedAt: string;
+  durationMs: number;
+  dnsMs: number | null;
+  connectMs: number | null;
+  tlsMs: number | null;
+  firstByteMs: number | null;
+  /** The address that was dialled. */
+  address: string | null;
+  responseStatus: number | null;
+  responseHeaders: Record<string, string | string[]> | null;
+  /** At most 16 KiB of it. */
+  responseBody: string | null;
+  /** What kind of failure, in one word. */
+  fault: string | null;
+  /** The failure in words. */
+  error: string | null;
+  nextRetryAt: string | null;
+  /** Made by a dispatcher that had been given up meanwhile: it may have arrived, another attempt counts. */
+  superseded: boolean;
+}
 
 /** One endpoint × one message (T-092). */
 export interface Delivery {

@@ -24,3 +24,39 @@ export const findDelivery = statement(
   'webhooks.delivery.find',
   `select id, day::text as day from webhooks.delivery where space_id = $1 and endpoint_id = $2 and id = $3`,
 );
+
+export const readAttempts = statement(
+  'webhooks.attempts.read',
+  `select number, reason, started_at, duration_ms, dns_ms, connect_ms, tls_ms, first_byte_ms, address, response_status, response_headers,
+          response_body, fault, error, next_at, late
+   from webhooks.attempt where space_id = $1 and delivery_id = $2 and day = $3 order by id`,
+);
+
+/**
+ * Puts a delivery into the queue again, from the beginning of its schedule; one that waits there already goes now. What is
+ * on its way at this moment stays as it is. $2 delivery · $3 day · $4 attempts of the common schedule
+ */
+export const resend = statement(
+  'webhooks.delivery.resend',
+  `with chosen as (
+     select d.id, d.day, d.endpoint_id, d.space_id, d.message_id, d.sequence, d.resource, d.record_id, d.thin, d.attempts, d.status,
+            coalesce(cardinality(e.retry_schedule) + 1, $4::int) as round
+     from webhooks.delivery d join webhooks.endpoint e on e.id = d.endpoint_id
+     where d.space_id = $1 and d.id = $2 and d.day = $3
+   ), queued as (
+     insert into webhooks.queue (delivery_id, day, endpoint_id, space_id, message_id, sequence, resource, record_id, thin, state,
+                                 due_at, attempts, attempts_before, reason, status_before)
+     select id, day, endpoint_id, space_id, message_id, sequence, resource, record_id, thin, 'ready', now(), attempts, attempts, 'resend',
+            case when status in ('success', 'failed', 'cancelled') then status end
+     from chosen
+     on conflict (delivery_id) do update
+       set state = 'ready', due_at = now(), rank = 0, reason = 'resend', ordered = false, attempts_before = queue.attempts
+       where queue.state <> 'leased'
+     returning delivery_id
+   )
+   update webhooks.delivery d
+   set status = 'pending', troubled = false, next_retry_at = null, max_attempts = chosen.attempts + chosen.round
+   from chosen join queued on queued.delivery_id = chosen.id
+   where d.id = chosen.id and d.day = chosen.day
+   returning d.endpoint_id`,
+);

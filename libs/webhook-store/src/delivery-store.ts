@@ -1,9 +1,10 @@
-import { findDelivery, readDeliveries } from './delivery-statements';
+import { findDelivery, readAttempts, readDeliveries, resend } from './delivery-statements';
 import type { ListDatabases } from './list-databases';
 import { webhookNumber } from './webhook-store';
 import {
   deliveryList,
   type Delivery,
+  type DeliveryAttempt,
   type DeliveryStatus,
   type Filter,
   type ListQuery,
@@ -29,6 +30,25 @@ interface DeliveryRow {
   next_retry_at: Date | null;
   delivered_at: Date | null;
   payload: string;
+}
+
+interface AttemptRow {
+  number: number;
+  reason: DeliveryAttempt['reason'];
+  started_at: Date;
+  duration_ms: number;
+  dns_ms: number | null;
+  connect_ms: number | null;
+  tls_ms: number | null;
+  first_byte_ms: number | null;
+  address: string | null;
+  response_status: number | null;
+  response_headers: string | null;
+  response_body: string | null;
+  fault: string | null;
+  error: string | null;
+  next_at: Date | null;
+  late: boolean;
 }
 
 interface DeliveryKey {
@@ -78,6 +98,8 @@ export class DeliveryStore {
   constructor(
     private readonly database: Database,
     private readonly lists: ListDatabases,
+    /** Attempts of the common schedule, the first one included. */
+    private readonly maxAttempts: number,
   ) {}
 
   /** The rows come as JSON texts, in order. The webhook is known to exist in the Space. */
@@ -91,12 +113,42 @@ export class DeliveryStore {
 
   /** One delivery of a webhook; undefined when it has no such one. */
   async get(spaceId: string, webhookId: string, deliveryId: string): Promise<Delivery | undefined> {
+    const key = await this.find(spaceId, webhookId, deliveryId);
+    return key && this.readOne(spaceId, key);
+  }
+
+  /** With every attempt, oldest first. */
+  async getWithAttempts(
+    spaceId: string,
+    webhookId: string,
+    deliveryId: string,
+  ): Promise<(Delivery & { attemptLog: DeliveryAttempt[] }) | undefined> {
+    const key = await this.find(spaceId, webhookId, deliveryId);
+    const delivery = key && (await this.readOne(spaceId, key));
+    if (!delivery) return undefined;
+    const rows = await this.database.inSpace(spaceId).query<AttemptRow>(readAttempts, [key.id, key.day]);
+    return { ...delivery, attemptLog: rows.map(attemptView) };
+  }
+
+  /** Sends it again, or at once what waits for its retry. Undefined when the webhook has no such delivery. */
+  async resend(spaceId: string, webhookId: string, deliveryId: string): Promise<Delivery | undefined> {
+    const key = await this.find(spaceId, webhookId, deliveryId);
+    if (!key) return undefined;
+    await this.database.inSpace(spaceId).query(resend, [key.id, key.day, this.maxAttempts]);
+    return this.readOne(spaceId, key);
+  }
+
+  private async find(spaceId: string, webhookId: string, deliveryId: string): Promise<DeliveryKey | undefined> {
     const webhook = webhookNumber(webhookId);
     const number = deliveryNumber(deliveryId);
     if (!webhook || !number) return undefined;
-    const keys = await this.database.inSpace(spaceId).query<DeliveryKey & object>(findDelivery, [webhook, number]);
-    const [row] = await this.read(spaceId, keys);
-    return row && JSON.parse(deliveryJson(row, null));
+    const [key] = await this.database.inSpace(spaceId).query<DeliveryKey & object>(findDelivery, [webhook, number]);
+    return key;
+  }
+
+  private async readOne(spaceId: string, key: DeliveryKey): Promise<Delivery | undefined> {
+    const [row] = await this.read(spaceId, [key]);
+    return row && (JSON.parse(deliveryJson(row, null)) as Delivery);
   }
 
   private read(spaceId: string, keys: readonly DeliveryKey[]): Promise<DeliveryRow[]> {
@@ -142,4 +194,32 @@ function deliveryJson(row: DeliveryRow, fields: readonly string[] | null): strin
     .map(([name, value]) => `${JSON.stringify(name)}:${JSON.stringify(value)}`);
   if (wanted('payload')) members.push(`"payload":${row.payload}`);
   return `{${members.join(',')}}`;
+}
+
+const attemptView = (row: AttemptRow): DeliveryAttempt => ({
+  number: row.number,
+  reason: row.reason,
+  startedAt: row.started_at.toISOString(),
+  durationMs: row.duration_ms,
+  dnsMs: row.dns_ms,
+  connectMs: row.connect_ms,
+  tlsMs: row.tls_ms,
+  firstByteMs: row.first_byte_ms,
+  address: row.address,
+  responseStatus: row.response_status,
+  responseHeaders: row.response_headers === null ? null : readHeaders(row.response_headers),
+  responseBody: row.response_body,
+  fault: row.fault,
+  error: row.error,
+  nextRetryAt: row.next_at?.toISOString() ?? null,
+  superseded: row.late,
+});
+
+/** Headers are kept as JSON, cut where a receiver sent too many of them. */
+function readHeaders(text: string): DeliveryAttempt['responseHeaders'] {
+  try {
+    return JSON.parse(text) as DeliveryAttempt['responseHeaders'];
+  } catch {
+    return null;
+  }
 }

@@ -289,8 +289,9 @@ export const openTest = statement(
 
 export const readEndpoints = statement(
   'webhooks.endpoints.read',
-  `select id, space_id, revision, status, url, secret_enc, previous_secret_enc, previous_secret_until, retry_schedule, ordering,
-          rate_limit, headers_enc
+  `select id, space_id, revision, status, url, secret_enc, retry_schedule, ordering, rate_limit, headers_enc,
+          case when previous_secret_until > now() then previous_secret_enc end as previous_secret_enc,
+          case when previous_secret_until > now() then previous_secret_until end as previous_secret_until
    from webhooks.endpoint where id = any($1::bigint[])`,
 );
 

@@ -13,6 +13,7 @@ export { webhookSettings } from './settings';
 export { PostgresDispatchStore, type DispatchStoreOptions } from './dispatch-store';
 export {
   WebhookStore,
+  type Idempotency,
   type NewWebhook,
   type Ordering,
   type StoredWebhook,

@@ -40,7 +40,7 @@ export class StoreFixture {
       secrets,
       new WebhookStore(database, secrets, lists),
       new PostgresDispatchStore(database, secrets, { maxAttempts: 9, probeIntervalMs: 60_000 }),
-      new DeliveryStore(database, lists),
+      new DeliveryStore(database, lists, 9),
       lists,
     );
   }

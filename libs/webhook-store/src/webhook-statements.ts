@@ -3,7 +3,8 @@ import { statement } from '@keyturn/platform/database';
 /** The statements of {@link WebhookStore}. `$1` is the Space in each. */
 
 const columns = `id, space_id, name, url, events, is_active, status, disabled_reason, rate_limit, ordering, retry_schedule, thin,
-  filter::text as filter, headers_enc, header_names, previous_secret_until, signature_public_key, created_at, updated_at`;
+  filter::text as filter, headers_enc, header_names,
+  case when previous_secret_until > now() then previous_secret_until end as previous_secret_until, signature_public_key, created_at, updated_at`;
 
 /** Whoever counts against a quota of the Space holds this row. */
 export const lockSpace = statement(
@@ -117,4 +118,49 @@ export const takeTest = statement(
    from recent where s.space_id = $1
    returning cardinality(recent.calls) < $2::int as taken,
              extract(epoch from recent.calls[1] + interval '1 minute' - now())::float8 as wait_seconds`,
+);
+
+export const setPaused = statement(
+  'webhooks.endpoint.pause',
+  `update webhooks.endpoint
+   set paused = $3, revision = revision + (paused <> $3)::int,
+       updated_at = case when paused = $3 then updated_at else greatest(now(), updated_at + interval '1 ms') end
+   where ${own}
+   returning ${columns}`,
+);
+
+/** $3 the new secret · $4 how long the one before signs too, ms */
+export const rotate = statement(
+  'webhooks.endpoint.rotate',
+  `update webhooks.endpoint
+   set secret_enc = $3,
+       previous_secret_enc = case when $4::float8 > 0 then secret_enc end,
+       previous_secret_until = case when $4::float8 > 0 then now() + $4::float8 * interval '1 ms' end,
+       revision = revision + 1, updated_at = greatest(now(), updated_at + interval '1 ms')
+   where ${own}
+   returning ${columns}`,
+);
+
+/** A key holds for 24 hours. */
+export const findReply = statement(
+  'webhooks.idempotency.find',
+  `select request_hash, reply_enc from webhooks.idempotency
+   where space_id = $1 and key = $2 and created_at > now() - interval '1 day'`,
+);
+
+export const keepReply = statement(
+  'webhooks.idempotency.keep',
+  `insert into webhooks.idempotency (space_id, key, request_hash, reply_enc) values ($1, $2, $3, $4)
+   on conflict (space_id, key)
+     do update set request_hash = excluded.request_hash, reply_enc = excluded.reply_enc, created_at = now()`,
+);
+
+/** A disabled endpoint is tried at once, if there is anything to try it with. */
+export const probeNow = statement(
+  'webhooks.endpoint.probe_now',
+  `update webhooks.endpoint_state s set probe_at = now(), hold_until = null
+   from webhooks.endpoint e
+   where e.space_id = $1 and e.id = $2 and s.endpoint_id = e.id
+     and exists (select from webhooks.queue q where q.endpoint_id = e.id and q.state <> 'leased')
+   returning s.endpoint_id`,
 );

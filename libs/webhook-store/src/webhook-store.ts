@@ -64,6 +64,19 @@ interface EndpointRow {
   updated_at: Date;
 }
 
+export interface Idempotency {
+  readonly key: string;
+  /** Of everything that the request said. */
+  readonly requestHash: Buffer;
+}
+
+export interface Creation<R> {
+  readonly position: number;
+  readonly quota: number;
+  readonly idempotency?: Idempotency | undefined;
+  readonly show: (webhook: StoredWebhook) => R;
+}
+
 /** `wh_42` → `42`; undefined for anything else (T-083). */
 export function webhookNumber(id: string): string | undefined {
   return /^wh_([1-9]\d{0,17})$/.exec(id)?.[1];
@@ -87,20 +100,51 @@ export class WebhookStore {
   ) {}
 
   /** `position` is the newest sequence of the Space: every event behind it is owed. */
-  async create(
+  create(
     spaceId: string,
     webhook: NewWebhook,
-    { position, quota }: { position: number; quota: number },
+    limits: { readonly position: number; readonly quota: number },
   ): Promise<StoredWebhook> {
+    return this.createOnce(spaceId, webhook, { ...limits, show: (stored) => stored });
+  }
+
+  /**
+   * The same under a key: the reply that `show` makes of the webhook is kept for 24 hours, and a repeat gets it again; another
+   * request under the key is a CONFLICT.
+   */
+  async createOnce<R extends object>(
+    spaceId: string,
+    webhook: NewWebhook,
+    { position, quota, idempotency, show }: Creation<R>,
+  ): Promise<R> {
     return this.database.transaction('a quota is counted under its Space, then used', async (tx) => {
       const db = tx.inSpace(spaceId);
       await db.query(sql.lockSpace);
+      const earlier = idempotency && (await this.earlierReply<R>(tx, spaceId, idempotency));
+      if (earlier) return earlier;
       const [counted] = await db.query<{ endpoints: number }>(sql.count);
       if ((counted?.endpoints ?? 0) >= quota)
         throw validationError('webhooks', `A Space has at most ${quota} webhooks`);
       const [row] = await db.query<EndpointRow>(sql.insert, [...this.insertValues(spaceId, webhook), position]);
-      return this.stored(row as EndpointRow);
+      const reply = show(this.stored(row as EndpointRow));
+      if (idempotency) {
+        const sealed = this.secrets.seal(JSON.stringify(reply), secretContext(spaceNumber(spaceId)));
+        await db.query(sql.keepReply, [idempotency.key, idempotency.requestHash, sealed]);
+      }
+      return reply;
     });
+  }
+
+  private async earlierReply<R>(
+    tx: Transaction,
+    spaceId: string,
+    { key, requestHash }: Idempotency,
+  ): Promise<R | undefined> {
+    const [found] = await tx.inSpace(spaceId).query<{ request_hash: Buffer; reply_enc: Buffer }>(sql.findReply, [key]);
+    if (!found) return undefined;
+    if (!found.request_hash.equals(requestHash))
+      throw new ApiError('CONFLICT', 'This Idempotency-Key was used with another request in the last 24 hours');
+    return JSON.parse(this.secrets.open(found.reply_enc, secretContext(spaceNumber(spaceId)))) as R;
   }
 
   private insertValues(spaceId: string, webhook: NewWebhook): unknown[] {
@@ -164,8 +208,7 @@ export class WebhookStore {
       if (!locked) return undefined;
       const before = this.stored(locked);
       const after = { ...before, ...change };
-      // Switched on again, or off by its owner: in either case it is no longer what failure made of it.
-      const disabledReason = change.isActive === undefined ? before.disabledReason : null;
+      const disabledReason = await reasonAfter(tx, spaceId, number, before, change);
       const [row] = await tx
         .inSpace(spaceId)
         .query<EndpointRow>(sql.update, [
@@ -181,6 +224,27 @@ export class WebhookStore {
       if (!after.isActive) await tx.inSpace(spaceId).query(sql.cancelWaiting, [number]);
       return this.stored(row as EndpointRow);
     });
+  }
+
+  /** Held deliveries wait without end; what is on its way when it is paused may still arrive. */
+  async setPaused(spaceId: string, id: string, paused: boolean): Promise<StoredWebhook | undefined> {
+    const number = webhookNumber(id);
+    if (!number) return undefined;
+    const [row] = await this.database.inSpace(spaceId).query<EndpointRow>(sql.setPaused, [number, paused]);
+    return row && this.stored(row);
+  }
+
+  /** Another secret; the one before signs too for `overlapMs`. */
+  async rotate(
+    spaceId: string,
+    id: string,
+    { signingSecret, overlapMs }: { signingSecret: string; overlapMs: number },
+  ): Promise<StoredWebhook | undefined> {
+    const number = webhookNumber(id);
+    if (!number) return undefined;
+    const sealed = this.secrets.seal(signingSecret, secretContext(spaceNumber(spaceId)));
+    const [row] = await this.database.inSpace(spaceId).query<EndpointRow>(sql.rotate, [number, sealed, overlapMs]);
+    return row && this.stored(row);
   }
 
   /** False when the Space has no such webhook. Nothing more is delivered, and its secrets are gone. */
@@ -228,6 +292,23 @@ export class WebhookStore {
       updatedAt: row.updated_at.toISOString(),
     };
   }
+}
+
+/**
+ * Off by its owner: it is no longer what failure made of it. On again: one that holds deliveries since it failed is tried
+ * first and catches up when that succeeds; any other simply goes on.
+ */
+async function reasonAfter(
+  tx: Transaction,
+  spaceId: string,
+  number: string,
+  before: StoredWebhook,
+  change: WebhookChange,
+): Promise<string | null> {
+  if (change.isActive === undefined || before.disabledReason === null) return before.disabledReason;
+  const holds = change.isActive && before.isActive;
+  const tried = holds && (await tx.inSpace(spaceId).query(sql.probeNow, [number])).length > 0;
+  return tried ? before.disabledReason : null;
 }
 
 /** What decides which events are owed and as which bytes: one text per version. */

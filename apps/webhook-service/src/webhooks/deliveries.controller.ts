@@ -12,4 +12,14 @@ export class DeliveriesController {
     const { head, rows } = await this.webhooks.listDeliveries(request.spaceId, request.id, request.query);
     return reply(head, rows.join(','));
   }
+
+  @Operation('webhooks.delivery')
+  async get(@Payload() { request }: RpcCall<'webhooks.delivery'>): Promise<RpcReply<'webhooks.delivery'>> {
+    return reply(await this.webhooks.getDelivery(request.spaceId, request.id, request.deliveryId));
+  }
+
+  @Operation('webhooks.resend')
+  async resend(@Payload() { request }: RpcCall<'webhooks.resend'>): Promise<RpcReply<'webhooks.resend'>> {
+    return reply(await this.webhooks.resend(request.spaceId, request.id, request.deliveryId));
+  }
 }

@@ -163,3 +163,17 @@ export function parseWebhookChange(input: unknown, policy: AddressPolicy): Parse
     fixed: Object.fromEntries(given.filter(([field]) => !Object.hasOwn(fields, field))),
   };
 }
+
+const maxOverlapSeconds = 7 * 24 * 60 * 60;
+const defaultOverlapSeconds = 24 * 60 * 60;
+
+/** How long the secret before a rotation signs too, in ms: a day unless told. */
+export function parseOverlap(input: unknown): number {
+  const given = parseObject(input ?? {});
+  for (const field of Object.keys(given))
+    if (field !== 'overlapSeconds') throw validationError(field, `${quote(field)} is no field of a rotation`);
+  const seconds = given['overlapSeconds'] ?? defaultOverlapSeconds;
+  if (typeof seconds !== 'number' || !(seconds >= 0 && seconds <= maxOverlapSeconds))
+    throw validationError('overlapSeconds', `overlapSeconds must be a number from 0 to ${maxOverlapSeconds}`);
+  return Math.round(seconds * 1_000);
+}

@@ -20,7 +20,7 @@ export class WebhooksController {
 
   @Operation('webhooks.create')
   async create(@Payload() { request }: RpcCall<'webhooks.create'>): Promise<RpcReply<'webhooks.create'>> {
-    return reply(await this.webhooks.create(request.spaceId, request.input));
+    return reply(await this.webhooks.create(request.spaceId, request.input, request.idempotencyKey));
   }
 
   @Operation('webhooks.update')
@@ -32,6 +32,21 @@ export class WebhooksController {
   async delete(@Payload() { request }: RpcCall<'webhooks.delete'>): Promise<RpcReply<'webhooks.delete'>> {
     await this.webhooks.delete(request.spaceId, request.id);
     return reply({ id: request.id, deleted: true });
+  }
+
+  @Operation('webhooks.pause')
+  async pause(@Payload() { request }: RpcCall<'webhooks.pause'>): Promise<RpcReply<'webhooks.pause'>> {
+    return reply(await this.webhooks.setPaused(request.spaceId, request.id, true));
+  }
+
+  @Operation('webhooks.resume')
+  async resume(@Payload() { request }: RpcCall<'webhooks.resume'>): Promise<RpcReply<'webhooks.resume'>> {
+    return reply(await this.webhooks.setPaused(request.spaceId, request.id, false));
+  }
+
+  @Operation('webhooks.rotate')
+  async rotate(@Payload() { request }: RpcCall<'webhooks.rotate'>): Promise<RpcReply<'webhooks.rotate'>> {
+    return reply(await this.webhooks.rotate(request.spaceId, request.id, request.input));
   }
 
   @Operation('webhooks.test')

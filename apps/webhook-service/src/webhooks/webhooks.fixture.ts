@@ -55,7 +55,7 @@ export class WebhookServiceFixture {
       database,
       lists,
       new WebhookStore(database, secrets, lists),
-      new DeliveryStore(database, lists),
+      new DeliveryStore(database, lists, 9),
       new PostgresDispatchStore(database, secrets, { maxAttempts: 9, probeIntervalMs: 60_000 }),
     );
   }
@@ -165,7 +165,7 @@ export function attempt(
       reason,
       address: '127.0.0.1',
       status,
-      headers: 'content-type: text/plain',
+      headers: '{"content-type":"text/plain"}',
       body: delivered ? 'OK' : 'no',
       faultClass: delivered ? null : 'status',
       error: delivered ? null : `the receiver answered ${status}`,

@@ -398,6 +398,148 @@ describe('webhooks of a Space', () => {
     });
   });
 
+  describe("owner's tools", () => {
+    it('a creation under an Idempotency-Key happens once, however often it comes', async () => {
+      const service = fixture.service();
+      const [first, ...repeats] = await Promise.all(
+        Array.from({ length: 5 }, () => service.create(space, valid, 'key-1')),
+      );
+      for (const repeat of repeats) expect(repeat).toEqual(first);
+      const reordered = Object.fromEntries(Object.entries(valid).toReversed());
+      expect(await service.create(space, reordered, 'key-1')).toEqual(first);
+      await expect(service.create(space, { ...valid, name: 'other' }, 'key-1')).rejects.toEqual(refusal('CONFLICT'));
+      expect((await service.create('spc_6000', valid, 'key-1')).id).not.toBe(first?.id);
+      expect((await service.create(space, valid)).id).not.toBe(first?.id);
+      for (const key of ['', 'a b', 'ä', 'x'.repeat(256)])
+        await expect(service.create(space, valid, key)).rejects.toEqual(refusal('VALIDATION_ERROR', 'Idempotency-Key'));
+    });
+
+    it('a key is free again after 24 hours', async () => {
+      const service = fixture.service();
+      const first = await service.create(space, valid, 'key-2');
+      await fixture.database.acrossSpaces('a test moves time').query({
+        name: 'test.age_keys',
+        text: `update webhooks.idempotency set created_at = created_at - interval '25 hours'`,
+      });
+      expect((await service.create(space, { ...valid, name: 'other' }, 'key-2')).id).not.toBe(first.id);
+    });
+
+    it('pause holds, resume sends', async () => {
+      const service = fixture.service();
+      const { id } = await service.create(space, valid);
+      expect(await service.setPaused(space, id, true)).toMatchObject({ status: 'paused', isActive: true });
+      const { instance, leased } = await fixture.accept(space, 2);
+      expect(leased).toEqual([]);
+      const room = { total: 10, perEndpoint: 10, ofEndpoint: new Map<string, number>() };
+      expect(await fixture.dispatch.claim(instance, room)).toEqual([]);
+      expect(await service.setPaused(space, id, false)).toMatchObject({ status: 'active' });
+      const claimed = await fixture.dispatch.claim(instance, room);
+      expect(claimed.map(({ webhookId }) => `wh_${webhookId}`)).toEqual([id, id]);
+      await expect(service.setPaused('spc_6001', id, true)).rejects.toEqual(refusal('NOT_FOUND'));
+    });
+
+    it('a rotated secret is shown once, and the one before signs too for a day', async () => {
+      const service = fixture.service();
+      const created = await service.create(space, valid);
+      const rotated = await service.rotate(space, created.id, null);
+      expect(rotated.signingSecret).not.toBe(created.signingSecret);
+      const hours = (Date.parse(rotated.previousSecretUntil ?? '') - Date.now()) / 3_600_000;
+      expect(hours).toBeGreaterThan(23.9);
+      expect(hours).toBeLessThanOrEqual(24);
+      const secrets = async () => (await fixture.dispatch.endpoints([created.id.slice(3)]))[0]?.secrets;
+      expect(await secrets()).toEqual([rotated.signingSecret, created.signingSecret]);
+      expect(await service.get(space, created.id)).not.toHaveProperty('signingSecret');
+
+      const again = await service.rotate(space, created.id, { overlapSeconds: 0 });
+      expect(again.previousSecretUntil).toBeNull();
+      expect(await secrets()).toEqual([again.signingSecret]);
+      for (const overlapSeconds of [-1, 604_801, '1'])
+        await expect(service.rotate(space, created.id, { overlapSeconds })).rejects.toEqual(
+          refusal('VALIDATION_ERROR', 'overlapSeconds'),
+        );
+      await expect(service.rotate('spc_6002', created.id, null)).rejects.toEqual(refusal('NOT_FOUND'));
+    });
+
+    it('one delivery with every attempt', async () => {
+      const service = fixture.service();
+      const { id } = await service.create(space, valid);
+      const { instance, leased } = await fixture.accept(space, 1);
+      const delivery = leased[0]?.id ?? '';
+      await fixture.dispatch.record(instance, [attempt(delivery, { kind: 'repeat' }, 502)]);
+      await fixture.dispatch.record(instance, [attempt(delivery, { kind: 'delivered' }, 200, 'repeat')]);
+      expect(await service.getDelivery(space, id, `dlv_${delivery}`)).toMatchObject({
+        id: `dlv_${delivery}`,
+        status: 'success',
+        attempts: 1,
+        attemptLog: [
+          { number: 1, reason: 'first', responseStatus: 502, error: 'the receiver answered 502', fault: 'status' },
+          {
+            number: 1,
+            reason: 'repeat',
+            responseStatus: 200,
+            address: '127.0.0.1',
+            dnsMs: 0.1,
+            connectMs: 0.2,
+            tlsMs: null,
+            firstByteMs: 1.5,
+            durationMs: 2.6,
+            responseHeaders: { 'content-type': 'text/plain' },
+            responseBody: 'OK',
+            superseded: false,
+          },
+        ],
+      });
+      for (const missing of ['dlv_999999', delivery, 'dlv_x'])
+        await expect(service.getDelivery(space, id, missing)).rejects.toEqual(refusal('NOT_FOUND'));
+      const other = await service.create(space, valid);
+      await expect(service.getDelivery(space, other.id, `dlv_${delivery}`)).rejects.toEqual(refusal('NOT_FOUND'));
+      await expect(service.getDelivery('spc_6003', id, `dlv_${delivery}`)).rejects.toEqual(refusal('NOT_FOUND'));
+    });
+
+    it('resends what has ended, from the beginning of its schedule, under the same id', async () => {
+      const service = fixture.service();
+      const { id } = await service.create(space, valid);
+      const { instance, leased } = await fixture.accept(space, 1);
+      const delivery = leased[0]?.id ?? '';
+      await fixture.dispatch.record(instance, [attempt(delivery, { kind: 'failed' }, 500)]);
+      expect(await service.resend(space, id, `dlv_${delivery}`)).toMatchObject({
+        id: `dlv_${delivery}`,
+        status: 'pending',
+        attempts: 1,
+        maxAttempts: 10,
+      });
+      const room = { total: 10, perEndpoint: 10, ofEndpoint: new Map<string, number>() };
+      const [claimed] = await fixture.dispatch.claim(instance, room);
+      expect(claimed).toMatchObject({ id: delivery, reason: 'resend', attempts: 1, attemptsBefore: 1 });
+      // On its way: another resend changes nothing.
+      expect(await service.resend(space, id, `dlv_${delivery}`)).toMatchObject({ status: 'pending' });
+      const second = attempt(delivery, { kind: 'delivered' }, 200, 'resend');
+      await fixture.dispatch.record(instance, [{ ...second, attempt: { ...second.attempt, number: 2 } }]);
+      expect(await service.getDelivery(space, id, `dlv_${delivery}`)).toMatchObject({ status: 'success', attempts: 2 });
+    });
+
+    it('resends at once what waits for its retry', async () => {
+      const service = fixture.service();
+      const { id } = await service.create(space, valid);
+      const { instance, leased } = await fixture.accept(space, 1);
+      const delivery = leased[0]?.id ?? '';
+      await fixture.dispatch.record(instance, [attempt(delivery, { kind: 'retry', inMs: 3_600_000 }, 500)]);
+      await service.resend(space, id, `dlv_${delivery}`);
+      const room = { total: 10, perEndpoint: 10, ofEndpoint: new Map<string, number>() };
+      expect(await fixture.dispatch.claim(instance, room)).toMatchObject([{ id: delivery, reason: 'resend' }]);
+    });
+
+    it('resends no test, and nothing to a webhook that is off', async () => {
+      const service = fixture.service();
+      const { id } = await service.create(space, valid);
+      const test = await service.test(space, id);
+      await expect(service.resend(space, id, test.id)).rejects.toEqual(refusal('VALIDATION_ERROR'));
+      const { leased } = await fixture.accept(space, 1);
+      await service.update(space, id, { isActive: false });
+      await expect(service.resend(space, id, `dlv_${leased[0]?.id}`)).rejects.toEqual(refusal('CONFLICT'));
+    });
+  });
+
   it('T-093 another Space sees none of it, on any operation', async () => {
     const service = fixture.service();
     const { id } = await service.create(space, valid);

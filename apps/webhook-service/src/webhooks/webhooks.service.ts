@@ -1,9 +1,12 @@
 import { isDeepStrictEqual } from 'node:util';
 import { Inject, Injectable } from '@nestjs/common';
 import {
+  ApiError,
   notFound,
+  testEventName,
   validationError,
   type Delivery,
+  type DeliveryAttempt,
   type ListQuery,
   type ListReply,
   type Webhook,
@@ -19,7 +22,8 @@ import {
 } from '@keyturn/webhook-store';
 import type { WebhookServiceSettings } from '../settings';
 import { WebhookHints } from './webhook-hints';
-import { parseNewWebhook, parseWebhookChange } from './webhook-input';
+import { parseIdempotency } from './idempotency';
+import { parseNewWebhook, parseOverlap, parseWebhookChange } from './webhook-input';
 import { newWebhookView, webhookView } from './webhook-view';
 
 /** What a test call may take beyond the receiver's own time: a free dispatcher, its bookkeeping, the way there and back. */
@@ -46,13 +50,21 @@ export class WebhooksService {
     return webhookView(await this.existing(spaceId, id));
   }
 
-  async create(spaceId: string, input: unknown): Promise<Webhook & { signingSecret: string }> {
+  async create(spaceId: string, input: unknown, idempotencyKey?: string): Promise<Webhook & { signingSecret: string }> {
     const settings = parseNewWebhook(input, this.policy);
+    const idempotency = parseIdempotency(idempotencyKey, input);
     const signingSecret = newSigningSecret();
     const position = await this.position(spaceId);
-    const quota = this.settings.webhookQuota;
-    const webhook = await this.webhooks.create(spaceId, { ...settings, signingSecret }, { position, quota });
-    return newWebhookView(webhook, signingSecret);
+    return this.webhooks.createOnce(
+      spaceId,
+      { ...settings, signingSecret },
+      {
+        position,
+        quota: this.settings.webhookQuota,
+        idempotency,
+        show: (webhook) => newWebhookView(webhook, signingSecret),
+      },
+    );
   }
 
   async update(spaceId: string, id: string, input: unknown): Promise<Webhook> {
@@ -69,6 +81,21 @@ export class WebhooksService {
   async delete(spaceId: string, id: string): Promise<void> {
     if (!(await this.webhooks.remove(spaceId, id))) throw notFound();
     this.hints.changed(id);
+  }
+
+  async setPaused(spaceId: string, id: string, paused: boolean): Promise<Webhook> {
+    const webhook = await this.webhooks.setPaused(spaceId, id, paused);
+    if (!webhook) throw notFound();
+    this.hints.changed(id);
+    return webhookView(webhook);
+  }
+
+  async rotate(spaceId: string, id: string, input: unknown): Promise<Webhook & { signingSecret: string }> {
+    const signingSecret = newSigningSecret();
+    const webhook = await this.webhooks.rotate(spaceId, id, { signingSecret, overlapMs: parseOverlap(input) });
+    if (!webhook) throw notFound();
+    this.hints.changed(id);
+    return newWebhookView(webhook, signingSecret);
   }
 
   /** One signed attempt now; a receiver that fails is an answer, not an error (T-091). */
@@ -88,6 +115,30 @@ export class WebhooksService {
   async listDeliveries(spaceId: string, id: string, query: ListQuery): Promise<{ head: ListReply; rows: string[] }> {
     await this.existing(spaceId, id);
     return this.deliveries.list(spaceId, id, query);
+  }
+
+  async getDelivery(
+    spaceId: string,
+    id: string,
+    deliveryId: string,
+  ): Promise<Delivery & { attemptLog: DeliveryAttempt[] }> {
+    await this.existing(spaceId, id);
+    const delivery = await this.deliveries.getWithAttempts(spaceId, id, deliveryId);
+    if (!delivery) throw notFound();
+    return delivery;
+  }
+
+  async resend(spaceId: string, id: string, deliveryId: string): Promise<Delivery> {
+    const webhook = await this.existing(spaceId, id);
+    const delivery = await this.deliveries.get(spaceId, id, deliveryId);
+    if (!delivery) throw notFound();
+    if (delivery.event === testEventName)
+      throw validationError('deliveryId', 'A test event is not sent again: send another one');
+    if (!webhook.isActive) throw new ApiError('CONFLICT', 'The webhook is not active: nothing is sent to it');
+    const sent = await this.deliveries.resend(spaceId, id, deliveryId);
+    if (!sent) throw notFound();
+    this.hints.changed(id);
+    return sent;
   }
 
   private async existing(spaceId: string, id: string): Promise<StoredWebhook> {

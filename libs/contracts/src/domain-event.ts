@@ -1,6 +1,6 @@
 import { actionsOf, type Action } from './event-names';
 import { resourceByName } from './resources';
-import type { AnyRecord, Resource, Value } from './resource';
+import { allFields, givenFields, visibleFields, type AnyRecord, type Resource, type Value } from './resource';
 import { checkDatetime, checkText, checkValue, isRecordId } from './values';
 
 /** A Space's id: `spc_<n>`. */
@@ -47,9 +47,11 @@ const maxAttributeLength = 255;
 /** W3C trace context: it travels on as a header, so nothing else may stand there. */
 const traceparentPattern = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
 
+const utf8 = new TextDecoder('utf-8', { fatal: true });
+
 function parseJson(bytes: Uint8Array): unknown {
   try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+    return JSON.parse(utf8.decode(bytes));
   } catch {
     return undefined;
   }
@@ -126,8 +128,7 @@ export function parseDomainEvent(subject: string, bytes: Uint8Array): DomainEven
 
 function checkFields(resource: Resource, data: Record<string, unknown>): Record<string, Value> | Rejection {
   const fields: Record<string, Value> = {};
-  for (const [name, field] of Object.entries(resource.fields)) {
-    if (field.derived) continue;
+  for (const [name, field] of givenFields(resource)) {
     const checked = checkValue(field, Object.hasOwn(data, name) ? data[name] : null);
     if (!checked.ok) return new Rejection('invalid_field', `${name} ${checked.problem}`);
     fields[name] = checked.value;
@@ -139,7 +140,7 @@ function checkFields(resource: Resource, data: Record<string, unknown>): Record<
 export function completeRecord(event: DomainEvent, stored: AnyRecord | null): AnyRecord {
   const given = event.fields ?? {};
   const record = {} as AnyRecord;
-  for (const name of Object.keys(event.resource.fields)) record[name] = given[name] ?? null;
+  for (const [name] of allFields(event.resource)) record[name] = given[name] ?? null;
   record.createdAt = (given['createdAt'] as string | null) ?? stored?.createdAt ?? event.time;
   record.updatedAt = (given['updatedAt'] as string | null) ?? event.time;
   if (event.resource.name === 'task') completeTask(record, event);
@@ -165,7 +166,7 @@ export function isCompletedTask(task: Readonly<Record<string, Value>>): boolean 
 /** The record as JSON text, the one form that REST replies and webhook payloads repeat (T-108, X4). */
 export function representation(resource: Resource, record: AnyRecord): string {
   const shown: Record<string, Value> = {};
-  for (const [name, field] of Object.entries(resource.fields)) if (!field.sensitive) shown[name] = record[name] ?? null;
+  for (const [name] of visibleFields(resource)) shown[name] = record[name] ?? null;
   return JSON.stringify(shown);
 }
 

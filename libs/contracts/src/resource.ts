@@ -147,10 +147,35 @@ export function defineResource<const F extends Fields>(spec: ResourceSpec<F>) {
   return { aliases: [], views: [], derive: {}, ...spec, fields } satisfies Resource;
 }
 
-/** The fields a caller may see, in their JSON order. */
-export function visibleFields(resource: Resource): [name: string, field: Field][] {
-  return Object.entries(resource.fields).filter(([, f]) => !f.sensitive);
+type NamedField = readonly [name: string, field: Field];
+
+/** A definition in the forms that are asked for with every event; made once. */
+interface Shape {
+  readonly all: readonly NamedField[];
+  readonly visible: readonly NamedField[];
+  readonly given: readonly NamedField[];
 }
+
+const shapes = new WeakMap<Fields, Shape>();
+
+function shapeOf({ fields }: Resource): Shape {
+  let shape = shapes.get(fields);
+  if (!shape) {
+    const all = Object.entries(fields);
+    shape = { all, visible: all.filter(([, f]) => !f.sensitive), given: all.filter(([, f]) => !f.derived) };
+    shapes.set(fields, shape);
+  }
+  return shape;
+}
+
+/** All fields, in their JSON order. */
+export const allFields = (resource: Resource): readonly NamedField[] => shapeOf(resource).all;
+
+/** The fields a caller may see, in their JSON order. */
+export const visibleFields = (resource: Resource): readonly NamedField[] => shapeOf(resource).visible;
+
+/** The fields an event may set: all but the derived ones. */
+export const givenFields = (resource: Resource): readonly NamedField[] => shapeOf(resource).given;
 
 /** `propertyAddress` → `property_address`: the column of a field, and the alias that `sort` and filters accept (T-070). */
 export function snakeCase(name: string): string {

@@ -23,6 +23,9 @@ export function isRecordId(value: unknown): value is number {
 
 const day = /^(\d{4})-(\d{2})-(\d{2})$/;
 const moment = /^(\d{4}-\d{2}-\d{2})[Tt ](\d{2}):(\d{2})(?::(\d{2})(?:\.\d+)?)?(?:[Zz]|([+-])(\d{2}):?(\d{2}))$/;
+/** Already in the normal form, as nearly all are: nothing to compute but whether the day exists. */
+const normalMoment = /^(\d{4}-\d{2}-\d{2})T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{3}Z$/;
+const daysOfMonth = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
 
 /** `YYYY-MM-DD` of a day that exists. */
 export function checkDate(value: unknown): Checked<string> {
@@ -32,15 +35,18 @@ export function checkDate(value: unknown): Checked<string> {
 
 function isRealDay(value: string): boolean {
   const parts = day.exec(value);
-  if (!parts || parts[1] === '0000') return false;
-  const at = new Date(`${value}T00:00:00.000Z`);
-  return !Number.isNaN(at.getTime()) && at.toISOString().startsWith(value);
+  if (!parts) return false;
+  const [year, month, date] = [Number(parts[1]), Number(parts[2]), Number(parts[3])];
+  if (year === 0 || date === 0 || date > (daysOfMonth[month - 1] ?? 0)) return false;
+  return month !== 2 || date < 29 || (year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0));
 }
 
 /** A moment with an offset, in its normal form: UTC with milliseconds and `Z` (T-006). */
 export function checkDatetime(value: unknown): Checked<string> {
   const problem = 'must be a date and time with an offset, such as 2026-03-10T12:00:00.000Z';
   if (typeof value !== 'string' || value.length > 40) return bad(problem);
+  const normal = normalMoment.exec(value);
+  if (normal) return isRealDay(normal[1] as string) ? good(value) : bad(problem);
   const parts = moment.exec(value);
   if (!parts || !isRealDay(parts[1] as string)) return bad(problem);
   const at = new Date(value.replace(' ', 'T').toUpperCase());

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 
 const alphabet = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
 
@@ -11,7 +11,7 @@ export class EventKey {
 
   constructor(source: string, id: string) {
     // Neither holds a NUL (the check of attributes), so no two pairs join to one text.
-    this.digest = createHash('sha256').update(`${source}\0${id}`).digest();
+    this.digest = hash('sha256', `${source}\0${id}`, 'buffer');
   }
 
   /** As text of a uuid without dashes. */

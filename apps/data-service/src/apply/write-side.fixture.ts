@@ -56,8 +56,11 @@ export class WriteSideServers {
 
   /** Publishes a CloudEvent where it belongs, and waits until the stream has it. */
   async publish(event: Event): Promise<void> {
-    const [body, subject, id] = [envelope(event), subjectOf(event), `${event.source ?? '/test'}|${event.id}`];
-    await this.publishRaw(subject, JSON.stringify(body), id);
+    await this.publishRaw(subjectOf(event), this.bodyOf(event), `${event.source ?? '/test'}|${event.id}`);
+  }
+
+  bodyOf(event: Event): string {
+    return JSON.stringify(envelope(event));
   }
 
   async publishRaw(subject: string, bytes: string | Uint8Array, msgId?: string): Promise<void> {
@@ -68,9 +71,10 @@ export class WriteSideServers {
     if (error) throw new Error(error.description);
   }
 
-  /** Every message of stream EVENTS, in its order. */
+  /** Every message of ours in stream EVENTS, in its order. */
   async events(): Promise<CommittedEvent[]> {
-    const messages = await this.streamMessages('EVENTS');
+    const all = await this.streamMessages('EVENTS');
+    const messages = all.filter(({ subject }) => subject.startsWith('events.spc_'));
     return messages.map(({ subject, header, bytes }) => {
       const event = readCommittedEvent(subject, header, bytes);
       if (!event) throw new Error(`not a committed event: ${subject}`);
@@ -123,8 +127,8 @@ export class WriteSide {
   private constructor(
     readonly applier: Applier,
     readonly metrics: Metrics,
-    private readonly database: Database,
-    private readonly link: NatsLink,
+    readonly database: Database,
+    readonly link: NatsLink,
   ) {}
 
   static async start(urls: { databaseUrl: string; natsUrl: string }): Promise<WriteSide> {

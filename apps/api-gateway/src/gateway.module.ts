@@ -5,6 +5,7 @@ import { AddressLimit } from './access/address-limit';
 import { AdmitDatabase } from './access/admit-database';
 import { Admitter } from './access/admitter';
 import { Audit } from './audit/audit';
+import { DocsController } from './docs/docs.controller';
 import { HealthController } from './health/health.controller';
 import { FailureResponder } from './http/failure-responder';
 import { Gate } from './http/gate';
@@ -16,6 +17,7 @@ import { KeysRpc } from './keys/keys.rpc';
 import { LoginLimit } from './manage/login-limit';
 import { ManageController } from './manage/manage.controller';
 import { Sessions } from './manage/sessions';
+import { OpenApiController } from './openapi/openapi.controller';
 import { ReadsController } from './resources/reads.controller';
 import { AccessRetention } from './retention/access-retention';
 import { RetentionRpc } from './retention/retention.rpc';
@@ -31,6 +33,8 @@ export class GatewayModule {
       module: GatewayModule,
       controllers: [
         HealthController,
+        OpenApiController,
+        DocsController,
         ReadsController,
         WebhooksController,
         ManageController,

@@ -3,12 +3,17 @@ import { runService } from '@keyturn/platform/service';
 import { gatewayHttp } from './gateway.http';
 import { GatewayModule } from './gateway.module';
 import { migrations } from './migrations';
+import { openApiText } from './openapi/document';
 import { gatewaySettings } from './settings';
 
-void runService({
-  name: 'api-gateway',
-  settings: gatewaySettings,
-  module: (settings) => GatewayModule.of(settings),
-  http: gatewayHttp,
-  migrate: ({ databaseUrl }, log) => runMigrations({ url: databaseUrl, schema: 'access', migrations, log }),
-});
+if (process.argv[2] === 'openapi')
+  // For `npm run openapi`: the document alone, without settings or anything that runs.
+  process.stdout.write(openApiText());
+else
+  void runService({
+    name: 'api-gateway',
+    settings: gatewaySettings,
+    module: (settings) => GatewayModule.of(settings),
+    http: gatewayHttp,
+    migrate: ({ databaseUrl }, log) => runMigrations({ url: databaseUrl, schema: 'access', migrations, log }),
+  });

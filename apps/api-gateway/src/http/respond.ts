@@ -33,7 +33,7 @@ export function respondUnstored(reply: FastifyReply, body: Buffer, status = 200)
 }
 
 /** Weak comparison (RFC 9110 §13.1.2): any of the listed tags, whatever their strength. */
-function hasIt(header: string | undefined, etag: string): boolean {
+export function hasIt(header: string | undefined, etag: string): boolean {
   if (header === undefined) return false;
   if (header.trim() === '*') return true;
   const opaque = etag.slice(2);

@@ -1,0 +1,257 @@
+import {
+  deliveryList,
+  eventNames,
+  eventWildcards,
+  operationalEventNames,
+  resources,
+  webhookList,
+} from '@keyturn/contracts';
+import { nullable, type Part, ref, valueSchema } from './schema';
+
+const subscribable = [...eventNames, ...eventWildcards, ...operationalEventNames];
+
+const name: Part = {
+  type: 'string',
+  minLength: 1,
+  maxLength: 200,
+  description: 'What you call it.',
+  examples: ['My CRM Sync'],
+};
+
+const url: Part = {
+  type: 'string',
+  format: 'uri',
+  maxLength: 2048,
+  description: 'Where we POST to: https, reachable from the internet, without user name, password or fragment.',
+  examples: ['https://your-app.example/webhooks/keyturn'],
+};
+
+const events: Part = {
+  type: 'array',
+  minItems: 1,
+  items: { type: 'string', enum: subscribable },
+  description:
+    'What you want to hear of: events by name, all events of a resource (`file.*`), or events about the webhook itself. ' +
+    'Repeated names count once.',
+  examples: [['file.created', 'file.updated', 'contact.created']],
+};
+
+const isActive: Part = {
+  type: 'boolean',
+  description: 'False: nothing is delivered, and what happens meanwhile is not made up for.',
+  default: true,
+};
+
+const signingSecret: Part = {
+  type: 'string',
+  pattern: '^whsec_',
+  description: 'The key of the signatures, the whole string with its prefix. **Shown only in this answer**: keep it.',
+  examples: ['whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw0dZ1Yq3o6bE='],
+};
+
+/** What an owner may set beside the four fields above. */
+const settings: Readonly<Record<string, Part>> = {
+  rateLimit: {
+    type: ['integer', 'null'],
+    minimum: 1,
+    maximum: 1000,
+    description: 'Deliveries a second at most; null: as fast as your endpoint answers.',
+    default: null,
+  },
+  ordering: {
+    type: 'string',
+    enum: ['none', 'record'],
+    default: 'none',
+    description: '`record`: deliveries of one record never overtake one another, retries included.',
+  },
+  retrySchedule: {
+    type: ['array', 'null'],
+    maxItems: 20,
+    items: { type: 'number', exclusiveMinimum: 0, maximum: 604800 },
+    description: 'Seconds to wait before each further try; null: 30 s, 1 m, 15 m, 30 m, 1 h, 2 h, 4 h, 8 h.',
+    default: null,
+    examples: [[10, 60, 600]],
+  },
+  thin: {
+    type: 'boolean',
+    default: false,
+    description: 'True: `data` is only the id of the record; ask for the rest.',
+  },
+  filter: {
+    type: ['object', 'null'],
+    description:
+      'By resource, conditions that an event must all meet. Operators are those of lists, and `changed`: the field differs from before.',
+    propertyNames: { enum: resources.map((resource) => resource.name) },
+    additionalProperties: {
+      type: 'array',
+      minItems: 1,
+      maxItems: 20,
+      items: {
+        type: 'object',
+        required: ['field', 'operator'],
+        additionalProperties: false,
+        properties: {
+          field: { type: 'string' },
+          operator: {
+            type: 'string',
+            enum: ['eq', 'ne', 'gt', 'gte', 'lt', 'lte', 'in', 'contains', 'null', 'changed'],
+          },
+          value: { description: 'In the type of the field; an array for `in`, none for `changed`.' },
+        },
+      },
+    },
+    default: null,
+    examples: [{ file: [{ field: 'listPrice', operator: 'gte', value: 500000 }] }],
+  },
+};
+
+const headersSetting: Part = {
+  type: ['object', 'null'],
+  additionalProperties: { type: 'string' },
+  description: 'Headers that each delivery carries besides ours. Replies show their names only.',
+  examples: [{ 'X-Tenant': 'acme' }],
+};
+
+const shown: Readonly<Record<string, Part>> = {
+  id: { ...valueSchema(webhookList.fields.id), examples: ['wh_42'] },
+  name,
+  url,
+  events,
+  isActive,
+  createdAt: { type: 'string', format: 'date-time', examples: ['2026-03-10T12:00:00.000Z'] },
+  updatedAt: { type: 'string', format: 'date-time', examples: ['2026-03-10T12:00:00.000Z'] },
+  status: {
+    type: 'string',
+    enum: [...(webhookList.fields.status.values ?? [])],
+    description:
+      '`inactive`: switched off by you. `paused`: events wait. `disabled`: switched off by us after too many failures; events wait ' +
+      'until you set `isActive` to true.',
+  },
+  disabledReason: { type: ['string', 'null'], description: 'Why it is disabled, such as `gone` after a 410.' },
+  ...settings,
+  headerNames: {
+    type: 'array',
+    items: { type: 'string' },
+    description: 'Names of the headers that each delivery carries besides ours.',
+  },
+  previousSecretUntil: {
+    type: ['string', 'null'],
+    format: 'date-time',
+    description: 'Until when the secret before the last rotation signs too.',
+  },
+};
+
+export const webhookExample: Part = {
+  id: 'wh_42',
+  name: 'My CRM Sync',
+  url: 'https://your-app.example/webhooks/keyturn',
+  events: ['file.created', 'file.updated', 'contact.created'],
+  isActive: true,
+  createdAt: '2026-03-10T12:00:00.000Z',
+  updatedAt: '2026-03-10T12:00:00.000Z',
+  status: 'active',
+  disabledReason: null,
+  rateLimit: null,
+  ordering: 'none',
+  retrySchedule: null,
+  thin: false,
+  filter: null,
+  headerNames: [],
+  previousSecretUntil: null,
+};
+
+const { id, name: exampleName, url: exampleUrl, events: exampleEvents, ...exampleRest } = webhookExample;
+
+/** As the seed shows it: the secret behind the events. */
+export const newWebhookExample: Part = {
+  id,
+  name: exampleName,
+  url: exampleUrl,
+  events: exampleEvents,
+  signingSecret: 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw0dZ1Yq3o6bE=',
+  ...exampleRest,
+};
+
+const deliveryFields = deliveryList.fields;
+
+const delivery: Readonly<Record<string, Part>> = {
+  id: { ...valueSchema(deliveryFields.id), examples: ['dlv_1007'] },
+  webhookId: { ...valueSchema(webhookList.fields.id), examples: ['wh_42'] },
+  event: { type: 'string', description: 'Name of the event.', examples: ['file.updated'] },
+  status: {
+    type: 'string',
+    enum: [...(deliveryFields.status.values ?? [])],
+    description:
+      '`pending`: not tried yet. `retrying`: failed so far, will be tried again. `success`, `failed`: over. `cancelled`: the webhook was ' +
+      'deleted or switched off before.',
+  },
+  attempts: { type: 'integer', minimum: 0, description: 'Tries so far.' },
+  maxAttempts: { type: 'integer', minimum: 1, description: 'Tries at most.', examples: [9] },
+  responseStatus: { type: ['integer', 'null'], description: 'What your endpoint answered last.' },
+  responseBody: { type: ['string', 'null'], description: 'The beginning of that answer, up to 2 kB.' },
+  error: { type: ['string', 'null'], description: 'Why the last try failed, in words.' },
+  durationMs: { type: ['integer', 'null'], description: 'How long the last try took.' },
+  createdAt: { type: 'string', format: 'date-time' },
+  lastAttemptAt: nullable({ type: 'string', format: 'date-time' }),
+  nextRetryAt: nullable({ type: 'string', format: 'date-time', description: 'When it is tried again.' }),
+  deliveredAt: nullable({ type: 'string', format: 'date-time', description: 'When it succeeded.' }),
+  payload: { type: 'object', description: 'What was sent.' },
+};
+
+export const deliveryExample: Part = {
+  id: 'dlv_1007',
+  webhookId: 'wh_42',
+  event: 'contact.deleted',
+  status: 'retrying',
+  attempts: 2,
+  maxAttempts: 9,
+  responseStatus: 503,
+  responseBody: 'Service Unavailable',
+  error: 'HTTP 503',
+  durationMs: 87,
+  createdAt: '2026-03-10T12:00:00.104Z',
+  lastAttemptAt: '2026-03-10T12:00:30.391Z',
+  nextRetryAt: '2026-03-10T12:01:30.391Z',
+  deliveredAt: null,
+  payload: { event: 'contact.deleted', data: { id: 201 }, timestamp: '2026-03-10T12:00:00.000Z' },
+};
+
+const object = (
+  title: string,
+  description: string,
+  properties: Readonly<Record<string, Part>>,
+  required: string[],
+): Part => ({
+  type: 'object',
+  title,
+  description,
+  required,
+  properties,
+});
+
+const writable = { name, url, events, isActive, ...settings, headers: headersSetting };
+
+export const webhookSchemas: Readonly<Record<string, Part>> = {
+  Webhook: object('Webhook', 'A subscription of your Space.', shown, Object.keys(shown)),
+  NewWebhook: {
+    title: 'NewWebhook',
+    description: 'A subscription, with the secret that is shown this once.',
+    allOf: [ref('schemas', 'Webhook'), { type: 'object', required: ['signingSecret'], properties: { signingSecret } }],
+  },
+  WebhookInput: {
+    ...object('WebhookInput', 'What makes a webhook.', writable, ['name', 'url', 'events']),
+    additionalProperties: false,
+  },
+  WebhookChange: object(
+    'WebhookChange',
+    'What shall change. Fields that you leave out stay as they are; those that cannot be set may be repeated unchanged.',
+    writable,
+    [],
+  ),
+  Delivery: object(
+    'Delivery',
+    'One event for one webhook, with what has become of it.',
+    delivery,
+    Object.keys(delivery),
+  ),
+};

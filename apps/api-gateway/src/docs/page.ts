@@ -62,10 +62,10 @@ window.ui = SwaggerUIBundle({
 `;
 
 export const pageStyle = `:root { color-scheme: light; }
-html { box-sizing: border-box; scroll-padding-top: 64px; }
+html { box-sizing: border-box; }
 *, *::before, *::after { box-sizing: inherit; }
 body { margin: 0; background: #fff; font-family: system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
-.bar { position: sticky; top: 0; z-index: 10; display: flex; align-items: center; justify-content: space-between;
+.bar { display: flex; align-items: center; justify-content: space-between;
   padding: 10px 24px; background: #12343b; color: #fff; }
 .bar a { color: #fff; text-decoration: none; }
 .bar a:hover, .bar a:focus-visible { text-decoration: underline; }
@@ -76,6 +76,9 @@ body { margin: 0; background: #fff; font-family: system-ui, -apple-system, "Sego
 .swagger-ui .info { margin: 32px 0 24px; }
 .swagger-ui .info .title { font-family: inherit; }
 .swagger-ui .info .markdown { max-width: 860px; line-height: 1.55; }
+.swagger-ui .info .markdown code, .swagger-ui .markdown code, .swagger-ui .renderedMarkdown code { color: #12343b; background: #eef3f3; font-weight: 500; }
+.swagger-ui .info .markdown pre { padding: 12px 16px; border-radius: 6px; background: #eef3f3; overflow-x: auto; }
+.swagger-ui .info .markdown pre code { padding: 0; background: none; white-space: pre; }
 .swagger-ui .info .markdown table { display: block; overflow-x: auto; }
 .swagger-ui .info .markdown th, .swagger-ui .info .markdown td { padding: 6px 14px 6px 0; text-align: left; vertical-align: top; }
 .swagger-ui .scheme-container { box-shadow: none; border-block: 1px solid #dde3e4; padding: 16px 0; }

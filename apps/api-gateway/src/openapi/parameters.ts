@@ -7,8 +7,9 @@ export const sharedParameters = {
   Page: {
     name: 'page',
     in: 'query',
-    description: 'Number of the page, from 1. Beyond the last page the list is empty.',
-    schema: { type: 'integer', minimum: 1, default: 1 },
+    // No `default` in the schema: tools would send it along with a cursor, and the two exclude each other.
+    description: 'Number of the page, 1 unless given. Beyond the last page the list is empty.',
+    schema: { type: 'integer', minimum: 1 },
   },
   PageSize: {
     name: 'pageSize',
@@ -123,6 +124,7 @@ function comparisons(columns: readonly [string, Field][]): Part {
         { ...operand(field, operator), description: `${name}: ${meaning[operator]}` },
       ]),
   );
+  const day = columns.find(([, { kind }]) => kind === 'date' || kind === 'datetime');
   return {
     name: 'comparisons',
     in: 'query',
@@ -136,6 +138,11 @@ function comparisons(columns: readonly [string, Field][]): Part {
     style: 'form',
     explode: true,
     schema: { type: 'object', additionalProperties: false, properties: Object.fromEntries(properties) },
+    examples: {
+      // First, because a page that lets people try sends the first: nothing is compared unless somebody says so.
+      none: { summary: 'No comparison', value: {} },
+      since: { summary: 'A range', value: { [`${day?.[0] ?? 'updatedAt'}[gte]`]: '2026-03-01' } },
+    },
   };
 }
 

@@ -5,6 +5,8 @@ import {
   operationalEventNames,
   resources,
   webhookList,
+  type Delivery,
+  type Webhook,
 } from '@keyturn/contracts';
 import { nullable, type Part, ref, valueSchema } from './schema';
 
@@ -50,7 +52,7 @@ const signingSecret: Part = {
 };
 
 /** What an owner may set beside the four fields above. */
-const settings: Readonly<Record<string, Part>> = {
+const settings = {
   rateLimit: {
     type: ['integer', 'null'],
     minimum: 1,
@@ -103,7 +105,7 @@ const settings: Readonly<Record<string, Part>> = {
     default: null,
     examples: [{ file: [{ field: 'listPrice', operator: 'gte', value: 500000 }] }],
   },
-};
+} satisfies Record<string, Part>;
 
 const headersSetting: Part = {
   type: ['object', 'null'],
@@ -112,7 +114,8 @@ const headersSetting: Part = {
   examples: [{ 'X-Tenant': 'acme' }],
 };
 
-const shown: Readonly<Record<string, Part>> = {
+/** By the type of the reply: a field that has no description here does not compile. */
+const shown: Readonly<Record<keyof Webhook, Part>> = {
   id: { ...valueSchema(webhookList.fields.id), examples: ['wh_42'] },
   name,
   url,
@@ -141,7 +144,7 @@ const shown: Readonly<Record<string, Part>> = {
   },
 };
 
-export const webhookExample: Part = {
+export const webhookExample = {
   id: 'wh_42',
   name: 'My CRM Sync',
   url: 'https://your-app.example/webhooks/keyturn',
@@ -158,7 +161,7 @@ export const webhookExample: Part = {
   filter: null,
   headerNames: [],
   previousSecretUntil: null,
-};
+} satisfies Webhook;
 
 const { id, name: exampleName, url: exampleUrl, events: exampleEvents, ...exampleRest } = webhookExample;
 
@@ -174,9 +177,15 @@ export const newWebhookExample: Part = {
 
 const deliveryFields = deliveryList.fields;
 
-const delivery: Readonly<Record<string, Part>> = {
+const delivery: Readonly<Record<keyof Delivery, Part>> = {
   id: { ...valueSchema(deliveryFields.id), examples: ['dlv_1007'] },
   webhookId: { ...valueSchema(webhookList.fields.id), examples: ['wh_42'] },
+  messageId: {
+    type: 'string',
+    pattern: '^evt_',
+    description: 'Names the event: the X-Webhook-Id of every try, the same for all webhooks.',
+    examples: ['evt_01JNZ5V8Q6C0Y3M2T9W4K7H1RB'],
+  },
   event: { type: 'string', description: 'Name of the event.', examples: ['file.updated'] },
   status: {
     type: 'string',
@@ -198,9 +207,10 @@ const delivery: Readonly<Record<string, Part>> = {
   payload: { type: 'object', description: 'What was sent.' },
 };
 
-export const deliveryExample: Part = {
+export const deliveryExample = {
   id: 'dlv_1007',
   webhookId: 'wh_42',
+  messageId: 'evt_01JNZ5V8Q6C0Y3M2T9W4K7H1RB',
   event: 'contact.deleted',
   status: 'retrying',
   attempts: 2,
@@ -214,7 +224,7 @@ export const deliveryExample: Part = {
   nextRetryAt: '2026-03-10T12:01:30.391Z',
   deliveredAt: null,
   payload: { event: 'contact.deleted', data: { id: 201 }, timestamp: '2026-03-10T12:00:00.000Z' },
-};
+} satisfies Delivery;
 
 const object = (
   title: string,

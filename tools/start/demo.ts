@@ -41,7 +41,7 @@ export async function demoSpace({ home, baseUrl, cluster, loading }: DemoOptions
 async function make(cluster: Cluster): Promise<Demo> {
   const ownerPassword = randomBytes(12).toString('base64url');
   const space = await createSpace(cluster, ownerPassword);
-  const { key } = await cluster.ask('admin.keys.create', { space: space.slug, name: 'Demo', rateLimit: 600 });
+  const { key } = await cluster.ask('admin.keys.create', { space: space.slug, name: 'Demo' });
   return { spaceId: space.id, slug: space.slug, ownerEmail: space.ownerEmail, ownerPassword, apiKey: key };
 }
 

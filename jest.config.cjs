@@ -3,6 +3,8 @@ const preset = require('./jest.preset.cjs');
 const project = (name, root) => ({ ...preset, displayName: name, roots: [`<rootDir>/${root}`] });
 
 module.exports = {
+  // Real servers on a busy machine of two cores; a test that hangs is still told apart from one that waits.
+  testTimeout: 30_000,
   projects: [
     { ...project('contracts', 'libs/contracts'), globalSetup: undefined, globalTeardown: undefined },
     project('list-query', 'libs/list-query'),

@@ -220,7 +220,11 @@ export class System {
 
   private async serviceIsReady(run: RunFile, name: ServiceName, service: ServiceMember): Promise<void> {
     const { pid, managementUrl, url } = await service.ready();
-    if (url) run.baseUrl = onLoopback(url);
+    if (url) {
+      run.baseUrl = onLoopback(url);
+      // Whoever knows this address finds a gateway there again, also when any free port was asked for at first.
+      this.env['GATEWAY_PORT'] = new URL(run.baseUrl).port || '80';
+    }
     run.services[name] = { pid, managementUrl };
     if (this.run) changeRunFile(this.home, (written) => (written.services[name] = { pid, managementUrl }));
   }

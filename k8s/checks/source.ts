@@ -28,18 +28,31 @@ export function settingsInCode(): Map<string, 'secret' | 'open'> {
 export interface MetricInCode {
   readonly kind: 'counter' | 'gauge' | 'histogram';
   readonly labels: readonly string[];
+  /** Borders of a histogram. */
+  readonly buckets: readonly number[];
 }
 
-/** Metrics that the code makes, with their labels. */
+const text = `'(?:[^'\\\\]|\\\\.)*'`;
+const madeMetric = new RegExp(
+  String.raw`\b\w*[mM]etrics\s*\.(counter|gauge|histogram)\(\s*'([a-z0-9_]+)',\s*${text},\s*\[([^\]]*)\](?:,\s*(\[[^\]]*\]|\w+))?`,
+  'g',
+);
+
+/** Metrics that the code makes, with their labels and borders. */
 export function metricsInCode(): Map<string, MetricInCode> {
   const found = new Map<string, MetricInCode>();
-  const made =
-    /\b\w*[mM]etrics\s*\.(counter|gauge|histogram)\(\s*'([a-z0-9_]+)',\s*(?:'(?:[^'\\]|\\.)*'|`[^`]*`|"[^"]*"),\s*\[([^\]]*)\]/g;
-  for (const text of sources())
-    for (const [, kind, name, labels] of text.matchAll(made))
+  for (const source of sources())
+    for (const [, kind, name, labels, last = ''] of source.matchAll(madeMetric)) {
+      // Borders stand in the call or, where several share them, under a name in the same file.
+      const borders = last.startsWith('[') ? last : new RegExp(`const ${last} = (\\[[^\\]]*\\])`).exec(source)?.[1];
       found.set(name as string, {
         kind: kind as MetricInCode['kind'],
         labels: [...(labels as string).matchAll(/'([^']+)'/g)].map(([, label]) => label as string),
+        buckets:
+          kind === 'histogram'
+            ? [...(borders ?? '').matchAll(/[\d._]+/g)].map(([n]) => Number(n.replaceAll('_', '')))
+            : [],
       });
+    }
   return found;
 }

@@ -50,7 +50,8 @@ export const resend = statement(
             case when status in ('success', 'failed', 'cancelled') then status end
      from chosen
      on conflict (delivery_id) do update
-       set state = 'ready', due_at = now(), rank = 0, reason = 'resend', ordered = false, attempts_before = queue.attempts
+       set state = case when queue.state = 'held' then 'held' else 'ready' end, due_at = now(), rank = 0, reason = 'resend',
+           attempts_before = queue.attempts
        where queue.state <> 'leased'
      returning delivery_id
    )

@@ -68,6 +68,16 @@ export const accept = statement(
      from unnest($2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::bigint[], $8::timestamptz[],
                  $9::timestamptz[], $10::text[], $11::text[], $12::int[], $13::int[])
           as i(id, space_id, sequence, event, resource, record_id, time, committed_at, changed, traceparent, bytes, place)
+   ), tracked as (
+     update webhooks.accepted a
+     set ranges = a.ranges + batch.ranges,
+         gap_since = case when (select count(*) from unnest(a.ranges + batch.ranges)) > 1 then coalesce(a.gap_since, now()) end
+     from (select space_id, range_agg(int8range(sequence, sequence + 1)) as ranges,
+                  (select before.gap_since is not null from webhooks.accepted before where before.space_id = incoming.space_id)
+                    as had_gap
+           from incoming group by space_id order by space_id) batch
+     where a.space_id = batch.space_id
+     returning batch.had_gap and a.gap_since is null as closed
    ), matched as materialized (
      select i.*, owed.endpoints, owed.thins, substring($14::bytea from i.place + 1 for i.bytes) as payload
      from incoming i
@@ -106,7 +116,7 @@ export const accept = statement(
               and (s.hold_until is null or s.hold_until <= now())
               and not exists (select from webhooks.queue w where w.state = 'ready' and w.endpoint_id = made.endpoint_id)
               as open,
-            e.ordering = 'record' as ordered,
+            e.ordering = 'record' and made.sequence is not null as ordered,
             row_number() over (partition by made.endpoint_id order by made.id) as turn,
             coalesce(($17::jsonb ->> made.endpoint_id::text)::int, $16::int) as room
      from made
@@ -129,7 +139,11 @@ export const accept = statement(
      select endpoint_id, day, count(*) from made group by endpoint_id, day order by endpoint_id, day
      on conflict (endpoint_id, day) do update set deliveries = endpoint_day.deliveries + excluded.deliveries
    )
-   select id, message_id, endpoint_id, revision, thin, leased, ordered from chosen order by id`,
+   select chosen.id, chosen.message_id, chosen.endpoint_id, chosen.revision, chosen.thin, chosen.leased, chosen.ordered,
+          chosen.resource, chosen.record_id, batch.closed
+   from (select coalesce(bool_or(closed), false) as closed from tracked) batch
+   left join chosen on true
+   order by chosen.id`,
 );
 
 /** What has fallen due joins what is ready. */
@@ -314,7 +328,7 @@ export const record = statement(
           with ordinality as r(delivery_id, effect, delay_ms, hold_ms, number, started_at, reason, address, status, headers,
                                body, fault, error, dns_ms, connect_ms, tls_ms, first_byte_ms, total_ms, excerpt, place)
    ), mine as materialized (
-     select r.*, q.day, q.endpoint_id, q.space_id, q.ordered,
+     select r.*, q.day, q.endpoint_id, q.space_id, q.resource, q.record_id, q.ordered,
             case when q.day is null or r.effect = 'repeat' then null
                  when r.effect = 'delivered' then 'success'
                  when r.effect = 'failed' then 'failed'
@@ -322,7 +336,7 @@ export const record = statement(
      from (select * from result order by delivery_id, place) r
      left join lateral (
        -- "+ 0": by its id; the index of leases would walk all that the instance holds.
-       select day, endpoint_id, space_id, ordered from webhooks.queue
+       select day, endpoint_id, space_id, resource, record_id, ordered from webhooks.queue
        where delivery_id = r.delivery_id and state = 'leased' and owner + 0 = $1 for update
      ) q on true
      left join webhooks.endpoint e on e.id = q.endpoint_id
@@ -377,7 +391,7 @@ export const record = statement(
      on conflict (endpoint_id, hour)
        do update set attempts = endpoint_hour.attempts + excluded.attempts, failures = endpoint_hour.failures + excluded.failures
    )
-   select delivery_id, next_status, ordered, endpoint_id from decided where day is not null`,
+   select delivery_id, next_status, ordered, endpoint_id, resource, record_id from decided where day is not null`,
 );
 
 /** The endpoint goes off; the newest sequence that it was owed comes back, since it is owed nothing behind that. */
@@ -389,4 +403,18 @@ export const turnOff = statement(
    returning space_id, events, thin, filter::text as filter,
              (select d.sequence from webhooks.delivery d where d.endpoint_id = e.id and d.sequence is not null
               order by d.id desc limit 1) as sequence`,
+);
+
+/** Endpoints that are off and still have something waiting: a dispatcher was writing while they were switched off. */
+export const stranded = statement(
+  'webhooks.queue.stranded',
+  `with recursive lanes as (
+     (select endpoint_id from webhooks.queue where state <> 'leased' order by endpoint_id limit 1)
+     union all
+     select (select q.endpoint_id from webhooks.queue q where q.state <> 'leased' and q.endpoint_id > lanes.endpoint_id
+             order by q.endpoint_id limit 1)
+     from lanes where lanes.endpoint_id is not null
+   )
+   select e.id, e.space_id from lanes join webhooks.endpoint e on e.id = lanes.endpoint_id
+   where e.deleted_at is not null or not e.is_active`,
 );

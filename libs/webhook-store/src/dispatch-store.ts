@@ -16,6 +16,7 @@ import type {
   TestMessage,
 } from './dispatch-store.types';
 import { endpointHeaders, endpointSecrets } from './endpoint-secrets';
+import { RecordOrder, type OrderKey } from './record-order';
 import type { SecretBox } from './secret-box';
 import { addVersion, cancelWaiting } from './webhook-statements';
 import { testEventName } from '@keyturn/contracts';
@@ -26,6 +27,8 @@ export interface DispatchStoreOptions {
   readonly maxAttempts: number;
   /** How long after a failed probe a disabled endpoint is tried again. */
   readonly probeIntervalMs: number;
+  /** How long what lies behind a missing batch of events waits for it. */
+  readonly gapPatienceMs?: number;
 }
 
 interface AcceptRow {
@@ -36,6 +39,23 @@ interface AcceptRow {
   thin: boolean;
   leased: boolean;
   ordered: boolean;
+  resource: string;
+  record_id: string;
+}
+
+/** The one row of a batch that nobody is owed anything of, or any other row: whether it filled a gap. */
+interface BatchRow {
+  id: string | null;
+  closed: boolean;
+}
+
+interface RecordRow {
+  delivery_id: string;
+  next_status: string | null;
+  ordered: boolean;
+  endpoint_id: string;
+  resource: string;
+  record_id: string;
 }
 
 interface ClaimRow {
@@ -85,9 +105,13 @@ interface EndpointRow {
 /** What an attempt keeps of a response, and what the delivery shows of it (T-092). */
 const maxBodyBytes = 16 * 1024;
 const maxExcerptBytes = 2_000;
+const sweepEveryMs = 5_000;
 
 export class PostgresDispatchStore implements DispatchStore {
   private readonly db: Queries;
+  private readonly order: RecordOrder;
+  private readonly listeners: ((endpointIds: readonly string[]) => void)[] = [];
+  private sweptAt = -Infinity;
   /** Where the last claim's round over the endpoints ended, so that no endpoint is always first. */
   private round = '0';
 
@@ -97,6 +121,15 @@ export class PostgresDispatchStore implements DispatchStore {
     private readonly options: DispatchStoreOptions,
   ) {
     this.db = database.acrossSpaces('a dispatcher sends the deliveries of all Spaces');
+    this.order = new RecordOrder(this.db);
+  }
+
+  onReady(listener: (endpointIds: readonly string[]) => void): void {
+    this.listeners.push(listener);
+  }
+
+  private tellReady(endpointIds: readonly string[]): void {
+    if (endpointIds.length) for (const listener of this.listeners) listener(endpointIds);
   }
 
   /** The days to come have their partitions; an event of another day makes its own. */
@@ -115,7 +148,19 @@ export class PostgresDispatchStore implements DispatchStore {
 
   async reap(): Promise<number> {
     await this.db.query(sql.bury);
-    return (await this.db.query(sql.freeOrphans)).length;
+    const freed = (await this.db.query(sql.freeOrphans)).length;
+    if (performance.now() - this.sweptAt > sweepEveryMs) {
+      this.sweptAt = performance.now();
+      await this.sweep();
+    }
+    return freed;
+  }
+
+  /** Makes good for what a process left half done when it died, or what two did at once. */
+  private async sweep(): Promise<void> {
+    this.tellReady(await this.order.sweep(this.options.gapPatienceMs));
+    for (const { id, space_id } of await this.db.query<{ id: string; space_id: string }>(sql.stranded))
+      await this.database.inSpace(spaceId(space_id)).query(cancelWaiting, [id]);
   }
 
   async retire(instance: InstanceId): Promise<void> {
@@ -126,14 +171,18 @@ export class PostgresDispatchStore implements DispatchStore {
   async accept(instance: InstanceId, events: readonly AcceptedEvent[], room: Room): Promise<Accepted> {
     if (events.length === 0) return { leased: [], waiting: 0, waitingOf: [] };
     const values = [instance, ...acceptColumns(events), ...roomValues(room), this.options.maxAttempts];
-    let rows: AcceptRow[];
+    let batch: (AcceptRow | BatchRow)[];
     try {
-      rows = await this.db.query<AcceptRow>(sql.accept, values);
+      batch = await this.db.query<AcceptRow | BatchRow>(sql.accept, values);
     } catch (error) {
       if (!isMissingDay(error)) throw error;
       await ensureDays(this.database, events.map(dayOf));
-      rows = await this.db.query<AcceptRow>(sql.accept, values);
+      batch = await this.db.query<AcceptRow | BatchRow>(sql.accept, values);
     }
+    const rows = batch.filter((row): row is AcceptRow => row.id !== null);
+    const filledGap = batch.some((row) => 'closed' in row && row.closed);
+    if (filledGap) this.tellReady(await this.order.releaseAll());
+    else await this.order.release(rows.filter(({ ordered }) => ordered).map(orderKey));
     const leased = rows.filter((row) => row.leased);
     const waitingOf = new Set(rows.filter((row) => !row.leased).map((row) => row.endpoint_id));
     return {
@@ -222,7 +271,9 @@ export class PostgresDispatchStore implements DispatchStore {
 
   async record(instance: InstanceId, results: readonly AttemptResult[]): Promise<string[]> {
     if (results.length === 0) return [];
-    const rows = await this.db.query<{ delivery_id: string }>(sql.record, [instance, ...recordColumns(results)]);
+    const rows = await this.db.query<RecordRow>(sql.record, [instance, ...recordColumns(results)]);
+    const ended = rows.filter((row) => row.ordered && row.next_status !== null && row.next_status !== 'retrying');
+    this.tellReady(await this.order.release(ended.map(orderKey)));
     return [...new Set(rows.map((row) => row.delivery_id))];
   }
 
@@ -323,6 +374,12 @@ function storable(text: string | null, maxBytes = maxBodyBytes): string | null {
   while (((bytes[end] as number) & 0xc0) === 0x80) end--;
   return bytes.toString('utf8', 0, end);
 }
+
+const orderKey = (row: { endpoint_id: string; resource: string; record_id: string }): OrderKey => ({
+  endpointId: row.endpoint_id,
+  resource: row.resource,
+  recordId: row.record_id,
+});
 
 const acceptedDelivery = (row: AcceptRow): AcceptedDelivery => ({
   id: row.id,

@@ -37,6 +37,8 @@ export interface DispatchStore {
 
   /** Settings and state of endpoints, secrets decrypted. */
   endpoints(ids: readonly string[]): Promise<Endpoint[]>;
+  /** Called with endpoints that got something due besides what `accept` and `nextDueInMs` say: a record's next delivery. */
+  onReady(listener: (endpointIds: readonly string[]) => void): void;
   /**
    * Writes attempts and their effects in one statement. Fenced: a delivery that is no longer leased to this instance
    * keeps its state (the attempt is still written). Ids of the deliveries that took the effect.

@@ -164,3 +164,18 @@ export const probeNow = statement(
      and exists (select from webhooks.queue q where q.endpoint_id = e.id and q.state <> 'leased')
    returning s.endpoint_id`,
 );
+
+/** From now on it is known how far the events of the Space have been taken in. */
+export const track = statement(
+  'webhooks.order.track',
+  `insert into webhooks.accepted (space_id, ranges) values ($1, int8multirange(int8range(0, $2::bigint + 1)))
+   on conflict (space_id) do nothing`,
+);
+
+/** What waits follows its endpoint's order. */
+export const orderWaiting = statement(
+  'webhooks.order.waiting',
+  `update webhooks.queue
+   set ordered = $3, state = case when state = 'ready' and $3 then 'held' when state = 'held' then 'ready' else state end
+   where space_id = $1 and endpoint_id = $2 and state <> 'leased' and sequence is not null and ordered <> $3`,
+);

@@ -126,6 +126,7 @@ export class WebhookStore {
       if ((counted?.endpoints ?? 0) >= quota)
         throw validationError('webhooks', `A Space has at most ${quota} webhooks`);
       const [row] = await db.query<EndpointRow>(sql.insert, [...this.insertValues(spaceId, webhook), position]);
+      if (webhook.ordering === 'record') await db.query(sql.track, [position]);
       const reply = show(this.stored(row as EndpointRow));
       if (idempotency) {
         const sealed = this.secrets.seal(JSON.stringify(reply), secretContext(spaceNumber(spaceId)));
@@ -221,6 +222,7 @@ export class WebhookStore {
           disabledReason,
         ]);
       if (owes(before) !== owes(after)) await addVersion(tx, spaceId, number, after, position);
+      if (before.ordering !== after.ordering) await reorder(tx, spaceId, number, after.ordering, position);
       if (!after.isActive) await tx.inSpace(spaceId).query(sql.cancelWaiting, [number]);
       return this.stored(row as EndpointRow);
     });
@@ -324,4 +326,16 @@ async function addVersion(
   const db = tx.inSpace(spaceId);
   await db.query(sql.addVersion, [number, position, isActive, events, thin, filter && JSON.stringify(filter)]);
   await db.query(sql.dropEmptyVersions, [number]);
+}
+
+async function reorder(
+  tx: Transaction,
+  spaceId: string,
+  number: string,
+  ordering: Ordering,
+  position: number,
+): Promise<void> {
+  const db = tx.inSpace(spaceId);
+  if (ordering === 'record') await db.query(sql.track, [position]);
+  await db.query(sql.orderWaiting, [number, ordering === 'record']);
 }

@@ -89,6 +89,7 @@ export class DispatchEngine implements OnApplicationBootstrap {
       accept: (events) => this.accept(events),
       onGarbage: () => metrics.garbage.inc(),
     });
+    store.onReady(() => this.claimer.wake());
     metrics.observe({
       inFlight: () => this.turns.inFlight,
       waiting: () => this.turns.waiting,

@@ -15,6 +15,7 @@ export class AdmitDatabase implements OnApplicationShutdown {
       applicationName: 'api-gateway admit',
       max: settings.admitConnections,
       statementTimeoutMs: 1_500,
+      giveUpMs: 1_600,
       sessionSettings: { synchronous_commit: 'off' },
     });
   }

@@ -59,10 +59,10 @@ class Line {
     this.state = 'frozen';
   }
 
-  /** Connections from before a freeze stay dead; new ones work. */
+  /** New connections work; those from before a freeze stay dead, without a word. */
   mend(): void {
+    for (const socket of this.sockets) socket.removeAllListeners('data');
     this.state = 'open';
-    for (const socket of this.sockets) socket.destroy();
   }
 
   async close(): Promise<void> {

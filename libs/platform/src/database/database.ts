@@ -47,6 +47,11 @@ export interface DatabaseOptions {
   readonly statementTimeoutMs?: number;
   /** How long a request waits for a connection before it is told that the database cannot be reached. */
   readonly connectTimeoutMs?: number;
+  /**
+   * After so long without an answer a statement fails and its connection is given up. A server that went without a word
+   * cancels nothing itself, and its connections would fill the pool for as long as TCP keeps hoping.
+   */
+  readonly giveUpMs?: number;
 }
 
 const noParse = (value: string) => value;
@@ -208,6 +213,7 @@ export function makeDatabase(url: string, options: DatabaseOptions = {}): Databa
       max: options.max ?? 10,
       application_name: options.applicationName ?? 'keyturn',
       connectionTimeoutMillis: options.connectTimeoutMs ?? 1_500,
+      ...(options.giveUpMs === undefined ? {} : { query_timeout: options.giveUpMs }),
       idleTimeoutMillis: 60_000,
       keepAlive: true,
       options: Object.entries(settings)

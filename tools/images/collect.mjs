@@ -7,7 +7,7 @@
  * a second program. esbuild only follows the imports here and writes nothing.
  */
 import { execFileSync } from 'node:child_process';
-import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -113,17 +113,17 @@ for (const [name, files] of Object.entries(readByName)) {
   for (const file of source ? files : []) want([name, file], path.join(source, file));
 }
 for (const [name, source] of packages)
-  for (const file of await readdir(source))
-    if (/^(licen[cs]e|notice|copying)/i.test(file)) want([...name.split('/'), file], path.join(source, file));
+  for (const entry of await readdir(source, { withFileTypes: true }))
+    if (entry.isFile() && /^(licen[cs]e|notice|copying)/i.test(entry.name))
+      want([...name.split('/'), entry.name], path.join(source, entry.name));
 
 await rm(folder, { recursive: true, force: true });
 await mkdir(folder, { recursive: true });
-await cp(built, path.join(folder, 'main.js'));
-await cp(`${built}.map`, path.join(folder, 'main.js.map'));
-for (const [target, source] of wanted) {
-  await mkdir(path.dirname(path.join(folder, target)), { recursive: true });
-  await cp(source, path.join(folder, target), { recursive: true, dereference: true });
-}
+await copyFile(built, path.join(folder, 'main.js'));
+await copyFile(`${built}.map`, path.join(folder, 'main.js.map'));
+for (const parent of new Set([...wanted.keys()].map((target) => path.dirname(target))))
+  await mkdir(path.join(folder, parent), { recursive: true });
+await Promise.all([...wanted].map(([target, source]) => copyFile(source, path.join(folder, target))));
 const { name, version, license } = JSON.parse(await readFile(path.join(root, 'package.json'), 'utf8'));
 await writeFile(
   path.join(folder, 'package.json'),

@@ -484,6 +484,19 @@ describe('webhooks', () => {
       const requests = sink.requests('/takeover');
       expect(new Set(requests.map((request) => request.headers['webhook-id'])).size).toBe(1);
     });
+
+    // The last one: it lets time pass for the whole system.
+    it('T-118 deliveries are kept for 30 days', async () => {
+      const { id } = await create('/kept', ['file.created']);
+      await space.publish([{ type: 'file.created', data: { id: 700 } }]);
+      await waitFor('the delivery to succeed', async () => (await deliveries(id))[0]?.status === 'success');
+      const afterDays = (days: number) => new Date(Date.now() + days * 24 * 60 * 60 * 1_000).toISOString();
+      await system.admin.request('admin.retention.webhooks', { now: afterDays(29) });
+      expect(await deliveries(id)).toHaveLength(1);
+      await system.admin.request('admin.retention.webhooks', { now: afterDays(32) });
+      const { json } = await door.get(`/api/v1/webhooks/${id}/deliveries`);
+      expect([json.data, json.pagination.total]).toEqual([[], 0]);
+    });
   });
 });
 

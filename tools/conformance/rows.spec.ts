@@ -19,7 +19,7 @@ describe('the rows of the contract', () => {
     expect(known.size).toBe(rows.length);
   });
 
-  it('stand in a table that is up to date: node tools/bootstrap.mjs conformance writes it anew', () => {
+  it('stand in a table that is up to date: npm run conformance writes it anew', () => {
     const committed = readFileSync(path.join(workspaceRoot(), tableFile), 'utf8');
     expect(committed.split('\n')).toEqual(conformanceTable(tests).split('\n'));
   });

@@ -14,7 +14,7 @@ export function conformanceTable(tests: readonly NamedTest[]): string {
     return `| ${id} | ${cell(what)} | ${waitsFor ? `waits for ${waitsFor}` : shown.join('<br>')} |`;
   });
   return [
-    '<!-- Written by tools/conformance/main.ts (node tools/bootstrap.mjs conformance); do not edit. -->',
+    '<!-- Written by tools/conformance/main.ts (npm run conformance); do not edit. -->',
     '',
     '# Rows of the contract and their tests',
     '',

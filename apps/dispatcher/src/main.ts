@@ -5,6 +5,6 @@ import { dispatcherSettings, type DispatcherSettings } from './dispatcher.settin
 void runService<DispatcherSettings>({
   name: 'dispatcher',
   settings: dispatcherSettings,
-  database: { max: 6 },
+  database: { max: 10 },
   module: (settings) => DispatcherModule.with(settings),
 });

@@ -46,6 +46,11 @@ export const freeOwn = statement(
   `update webhooks.queue set state = 'ready', owner = null where state = 'leased' and owner = $1 returning delivery_id`,
 );
 
+export const leasedTo = statement(
+  'webhooks.queue.leased_to',
+  `select delivery_id from webhooks.queue where state = 'leased' and owner = $1`,
+);
+
 export const release = statement(
   'webhooks.queue.release',
   `update webhooks.queue set state = 'ready', owner = null

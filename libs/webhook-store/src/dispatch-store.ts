@@ -277,6 +277,11 @@ export class PostgresDispatchStore implements DispatchStore {
     return [...new Set(rows.map((row) => row.delivery_id))];
   }
 
+  async leasedTo(instance: InstanceId): Promise<string[]> {
+    const rows = await this.db.query<{ delivery_id: string }>(sql.leasedTo, [instance]);
+    return rows.map((row) => row.delivery_id);
+  }
+
   async release(instance: InstanceId, deliveryIds: readonly string[]): Promise<void> {
     if (deliveryIds.length) await this.db.query(sql.release, [instance, deliveryIds]);
   }

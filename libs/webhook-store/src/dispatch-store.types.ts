@@ -44,6 +44,8 @@ export interface DispatchStore {
    * keeps its state (the attempt is still written). Ids of the deliveries that took the effect.
    */
   record(instance: InstanceId, results: readonly AttemptResult[]): Promise<string[]>;
+  /** Ids of what is leased to the instance: an answer of ours that got lost on its way has left some that it does not know. */
+  leasedTo(instance: InstanceId): Promise<string[]>;
   /** Frees deliveries unattempted, due at once: a lane that overflowed, or an endpoint that stopped. */
   release(instance: InstanceId, deliveryIds: readonly string[]): Promise<void>;
   /** What the queue looks like, over all instances. */

@@ -28,6 +28,7 @@ import { DispatchMetrics } from './dispatch-metrics';
 import { EndpointBook, type Recipient } from './endpoint-book';
 import { EventIntake } from './event-intake';
 import { FairTurns } from './fair-turns';
+import { HeldDeliveries } from './held-deliveries';
 import { InstanceLease } from './instance-lease';
 import type { Outgoing } from './outgoing';
 import { Recorder } from './recorder';
@@ -40,7 +41,7 @@ const maxHeldBytes = 48 * 1024 * 1024;
 const maxUnwritten = 4_000;
 /** A result is in the database after about so long, and its delay counts from there. */
 const recordedWithinMs = 10;
-const sweepMs = 10_000;
+const sweepMs = 6_000;
 /** A state in which a delivery of this reason is sent. */
 const sendable = (state: string, reason: Outgoing['reason']) =>
   state === 'active' || (state === 'disabled' && reason === 'probe');
@@ -56,6 +57,7 @@ export class DispatchEngine implements OnApplicationBootstrap {
   private readonly claimer: Claimer;
   private readonly intake: EventIntake;
   private readonly underWay = new Set<Promise<void>>();
+  private readonly held = new HeldDeliveries();
   private hints: Subscription | undefined;
   private moment: NodeJS.Timeout | undefined;
   private sweeper: NodeJS.Timeout | undefined;
@@ -74,9 +76,16 @@ export class DispatchEngine implements OnApplicationBootstrap {
     this.turns = new FairTurns({ maxInFlight: settings.maxInFlight, maxHeld, maxHeldBytes });
     this.book = new EndpointBook(store);
     this.sender = new Sender(exchange, { scheduleMs: settings.retryScheduleMs, jitter: settings.retryJitter });
-    this.recorder = new Recorder(store, log, { onRefused: (count) => metrics.refused.inc(count) });
+    this.recorder = new Recorder(store, log, {
+      onWritten: (results) => {
+        for (const { deliveryId, effect } of results) if (effect.kind !== 'repeat') this.held.delete(deliveryId);
+        this.pump();
+      },
+      onRefused: (count) => metrics.refused.inc(count),
+    });
     this.lease = new InstanceLease(store, log, {
       leaseMs: settings.leaseMs,
+      onHeld: () => this.pump(),
       onLost: () => this.dropHeld(),
       onFreed: () => this.claimer.wake(),
     });
@@ -115,7 +124,10 @@ export class DispatchEngine implements OnApplicationBootstrap {
         },
       });
     });
-    this.sweeper = setInterval(() => this.turns.sweep(), sweepMs);
+    this.sweeper = setInterval(() => {
+      this.turns.sweep();
+      void this.reconcile();
+    }, sweepMs);
     this.drain.on('deliveries', () => this.stop());
   }
 
@@ -150,6 +162,7 @@ export class DispatchEngine implements OnApplicationBootstrap {
     await this.book.prepare([opened]);
     const recipient = this.book.get(opened.webhookId);
     if (!recipient || !recipient.keys.length) throw notFound('Webhook not found or not in your Space');
+    this.held.add(opened.id);
     const delivery: Outgoing = {
       instance,
       id: opened.id,
@@ -165,11 +178,13 @@ export class DispatchEngine implements OnApplicationBootstrap {
       reason: 'test',
       notBefore: 0,
     };
-    const report = await this.sender.send(delivery, recipient, (each) => this.observe(each));
-    // Also 410: a test reports, it does not decide.
-    await this.store.record(instance, [
-      { deliveryId: delivery.id, attempt: report.attempt, effect: effectOf(report.decision) },
-    ]);
+    try {
+      const { attempt, decision } = await this.sender.send(delivery, recipient, (each) => this.observe(each));
+      // Also 410: a test reports, it does not decide.
+      await this.store.record(instance, [{ deliveryId: delivery.id, attempt, effect: effectOf(decision) }]);
+    } finally {
+      this.held.delete(delivery.id);
+    }
     return `dlv_${delivery.id}`;
   }
 
@@ -230,7 +245,9 @@ export class DispatchEngine implements OnApplicationBootstrap {
 
   private enqueue(delivery: Outgoing): void {
     // The lease may have been lost while the database answered.
-    if (this.lease.id === delivery.instance && !this.stopping) this.turns.add(delivery);
+    if (this.lease.id !== delivery.instance || this.stopping) return;
+    this.held.add(delivery.id);
+    this.turns.add(delivery);
   }
 
   /** Starts whatever may start. */
@@ -306,8 +323,23 @@ export class DispatchEngine implements OnApplicationBootstrap {
   private async release(deliveries: readonly Outgoing[]): Promise<void> {
     const instance = this.lease.id;
     const mine = deliveries.filter((delivery) => delivery.instance === instance).map(({ id }) => id);
+    // What could not be released is found by the next look at what is leased to us.
+    for (const { id } of deliveries) this.held.delete(id);
     if (instance !== undefined && mine.length)
       await this.tell('deliveries not released', () => this.store.release(instance, mine));
+  }
+
+  /** The database may have leased us something and its answer may have got lost: what nobody here knows goes back. */
+  private async reconcile(): Promise<void> {
+    const instance = this.stopping ? undefined : this.lease.id;
+    if (instance === undefined) return;
+    await this.tell('leases not compared', async () => {
+      const unknown = this.held.unknownOf(await this.store.leasedTo(instance));
+      if (!unknown.length) return;
+      this.log.warn({ count: unknown.length }, 'deliveries leased to us that we do not know');
+      await this.store.release(instance, unknown);
+      this.claimer.wake();
+    });
   }
 
   /** For what is worth doing but not worth failing for: the lease or the next look at the database makes good for it. */
@@ -322,7 +354,7 @@ export class DispatchEngine implements OnApplicationBootstrap {
 
   /** What is held under a lost lease belongs to others; what is in flight ends, and its result counts no more. */
   private dropHeld(): void {
-    this.turns.clearAll();
+    for (const { id } of this.turns.clearAll()) this.held.delete(id);
   }
 
   private observe(report: Report): void {

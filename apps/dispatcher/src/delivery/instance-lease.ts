@@ -3,6 +3,8 @@ import type { Log } from '@keyturn/platform/logs';
 
 export interface InstanceLeaseOptions {
   readonly leaseMs: number;
+  /** The lease holds for a while again. */
+  readonly onHeld: () => void;
   /** The lease is over before it could be renewed: what was held under it belongs to others. */
   readonly onLost: () => void;
   /** Deliveries of an instance that died have come free. */
@@ -66,6 +68,7 @@ export class InstanceLease {
       return this.renew();
     }
     this.validUntil = asked + leaseMs * (1 - marginShare);
+    this.options.onHeld();
     const freed = await this.store.reap();
     if (freed) this.options.onFreed(freed);
   }

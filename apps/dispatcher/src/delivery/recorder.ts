@@ -7,6 +7,8 @@ export interface RecorderOptions {
   readonly fullBatch?: number;
   /** A result waits at most so long for others, ms. */
   readonly lingerMs?: number;
+  /** A batch is through, whatever became of it: these deliveries are no longer in this process's hands. */
+  readonly onWritten?: (results: readonly AttemptResult[]) => void;
   /** Results that were refused, since the lease they were made under is over. */
   readonly onRefused?: (count: number) => void;
 }
@@ -76,6 +78,7 @@ export class Recorder {
     ).finally(() => {
       this.writes--;
       this.unwritten -= batch.length;
+      this.options.onWritten?.(batch.map(({ result }) => result));
       if (!this.unwritten) for (const done of this.onEmpty.splice(0)) done();
       this.schedule();
     });

@@ -73,7 +73,10 @@ export class DispatcherFixture {
       WEBHOOK_RETRY_JITTER: 'false',
       ...env,
     };
-    const webhooks = new WebhookStore(database, new SecretBox(settings.SECRETS_KEY), { walk: database, scan: database });
+    const webhooks = new WebhookStore(database, new SecretBox(settings.SECRETS_KEY), {
+      walk: database,
+      scan: database,
+    });
     return new DispatcherFixture(fresh, nats, link, connection, database, webhooks, settings);
   }
 

@@ -370,7 +370,8 @@ export const record = statement(
             d.error, d.next_at, d.day is null
      from decided d
      left join lateral (
-       select t.day, t.space_id from webhooks.delivery t where d.day is null and t.id = d.delivery_id
+       -- A null key is looked up nowhere: only what is no longer ours is searched for, in all partitions.
+       select t.day, t.space_id from webhooks.delivery t where t.id = case when d.day is null then d.delivery_id end
      ) given_up on true
      where coalesce(d.day, given_up.day) is not null
      order by d.place

@@ -321,17 +321,17 @@ function acceptColumns(events: readonly AcceptedEvent[]): unknown[] {
   }
   return [
     events.map((event) => event.id),
-    events.map((event) => spaceNumber(event.spaceId)),
-    events.map((event) => event.sequence),
+    numbers(events.map((event) => spaceNumber(event.spaceId))),
+    numbers(events.map((event) => event.sequence)),
     events.map((event) => event.event),
     events.map((event) => event.event.slice(0, event.event.indexOf('.'))),
-    events.map((event) => event.recordId),
+    numbers(events.map((event) => event.recordId)),
     events.map((event) => event.time),
     events.map((event) => event.committedAt),
     events.map((event) => event.changed.join(',')),
     events.map((event) => event.traceparent ?? null),
-    events.map((event) => event.payload.length),
-    offsets,
+    numbers(events.map((event) => event.payload.length)),
+    numbers(offsets),
     Buffer.concat(
       events.map((event) => event.payload),
       at,
@@ -347,27 +347,31 @@ const roomValues = ({ total, perEndpoint, ofEndpoint }: Room): unknown[] => [
 
 function recordColumns(results: readonly AttemptResult[]): unknown[] {
   return [
-    results.map(({ deliveryId }) => deliveryId),
+    numbers(results.map(({ deliveryId }) => deliveryId)),
     results.map(({ effect }) => effect.kind),
-    results.map(({ effect }) => (effect.kind === 'retry' ? effect.inMs : 0)),
-    results.map(({ effect }) => (effect.kind === 'retry' ? (effect.holdEndpointMs ?? 0) : 0)),
-    results.map(({ attempt }) => attempt.number),
+    numbers(results.map(({ effect }) => (effect.kind === 'retry' ? effect.inMs : 0))),
+    numbers(results.map(({ effect }) => (effect.kind === 'retry' ? (effect.holdEndpointMs ?? 0) : 0))),
+    numbers(results.map(({ attempt }) => attempt.number)),
     results.map(({ attempt }) => attempt.startedAt.toISOString()),
     results.map(({ attempt }) => attempt.reason),
     results.map(({ attempt }) => attempt.address),
-    results.map(({ attempt }) => attempt.status),
+    numbers(results.map(({ attempt }) => attempt.status)),
     results.map(({ attempt }) => storable(attempt.headers)),
     results.map(({ attempt }) => storable(attempt.body)),
     results.map(({ attempt }) => attempt.faultClass),
     results.map(({ attempt }) => storable(attempt.error)),
-    results.map(({ attempt }) => attempt.dnsMs),
-    results.map(({ attempt }) => attempt.connectMs),
-    results.map(({ attempt }) => attempt.tlsMs),
-    results.map(({ attempt }) => attempt.firstByteMs),
-    results.map(({ attempt }) => attempt.totalMs),
+    numbers(results.map(({ attempt }) => attempt.dnsMs)),
+    numbers(results.map(({ attempt }) => attempt.connectMs)),
+    numbers(results.map(({ attempt }) => attempt.tlsMs)),
+    numbers(results.map(({ attempt }) => attempt.firstByteMs)),
+    numbers(results.map(({ attempt }) => attempt.totalMs)),
     results.map(({ attempt }) => storable(attempt.body, maxExcerptBytes)),
   ];
 }
+
+/** Postgres's own spelling of an array of numbers: the driver would quote and escape each of them. */
+const numbers = (values: readonly (number | string | null)[]) =>
+  `{${values.map((value) => value ?? 'NULL').join(',')}}`;
 
 /** A receiver's text as Postgres can hold it: bounded, no NUL, whole characters only. */
 function storable(text: string | null, maxBytes = maxBodyBytes): string | null {

@@ -58,6 +58,7 @@ export class DispatchEngine implements OnApplicationBootstrap {
   private readonly intake: EventIntake;
   private readonly underWay = new Set<Promise<void>>();
   private readonly held = new HeldDeliveries();
+  private readonly attemptLog: Log;
   private hints: Subscription | undefined;
   private moment: NodeJS.Timeout | undefined;
   private sweeper: NodeJS.Timeout | undefined;
@@ -73,6 +74,7 @@ export class DispatchEngine implements OnApplicationBootstrap {
     private readonly drain: Drain,
     health: Health,
   ) {
+    this.attemptLog = log.unsearched();
     this.turns = new FairTurns({ maxInFlight: settings.maxInFlight, maxHeld, maxHeldBytes });
     this.book = new EndpointBook(store);
     this.sender = new Sender(exchange, { scheduleMs: settings.retryScheduleMs, jitter: settings.retryJitter });
@@ -360,7 +362,7 @@ export class DispatchEngine implements OnApplicationBootstrap {
   private observe(report: Report): void {
     this.metrics.attempt(report);
     const { delivery, attempt, decision } = report;
-    this.log.info(
+    this.attemptLog.info(
       {
         spaceId: delivery.spaceId,
         webhookId: `wh_${delivery.webhookId}`,

@@ -19,7 +19,8 @@ interface Entry {
 }
 
 const maxBatch = 400;
-const maxWrites = 2;
+/** While one batch is written the next one gathers: a statement costs by the row, and something for itself. */
+const maxWrites = 1;
 const retryMs = 250;
 
 /** Writes results in batches, beside the sending: no attempt waits for the database, and none is forgotten while it is away. */

@@ -16,8 +16,11 @@ const migrate: Command = {
     for (const app of migrationOrder) {
       progress(`migrating ${app}`);
       const program = path.join(workspaceRoot(), 'dist/apps', app, 'main.js');
-      // What the services log goes to stderr: stdout is for the one answer.
-      const child = spawn(process.execPath, [program, 'migrate'], { env, stdio: ['ignore', 2, 2] });
+      // What goes wrong is said by the service itself, on stderr: stdout is for the one answer.
+      const child = spawn(process.execPath, [program, 'migrate'], {
+        env: { ...env, LOG_LEVEL: env['LOG_LEVEL'] ?? 'warn' },
+        stdio: ['ignore', 2, 2],
+      });
       const [code] = (await once(child, 'exit')) as [number | null];
       if (code !== 0) throw new UsageError(`${app} could not migrate; its own words stand above`);
     }

@@ -13,7 +13,7 @@ else
   void runService({
     name: 'api-gateway',
     settings: gatewaySettings,
-  database: { giveUpMs: 5_500 },
+    database: { giveUpMs: 5_500 },
     module: (settings) => GatewayModule.of(settings),
     http: gatewayHttp,
     migrate: ({ databaseUrl }, log) => runMigrations({ url: databaseUrl, schema: 'access', migrations, log }),

@@ -64,6 +64,8 @@ export class Admitter {
 
   private async run(key: string, line: Line): Promise<void> {
     while (line.waiting.length) {
+      // Whoever is read from a socket in this turn of the event loop goes along.
+      await new Promise(setImmediate);
       const batch = line.waiting;
       line.waiting = [];
       try {

@@ -1,7 +1,8 @@
 import { unavailable } from '@keyturn/contracts';
-import { spaceId, statement, type Database } from '@keyturn/platform/database';
+import { spaceId, statement, type Database, type Statement } from '@keyturn/platform/database';
 import type { KeyPrincipal, Scope } from './principal';
 import type { Quota } from './quota';
+import { RecentKeys } from './recent-keys';
 
 /** A request with a good key: may it pass, and what is left of the key's limit. */
 export interface Admission {
@@ -25,6 +26,11 @@ interface Waiting {
   reject(error: unknown): void;
 }
 
+interface Stranger extends Waiting {
+  readonly sha256: string;
+  readonly label: string | undefined;
+}
+
 /** Requests of one key on one host label: those of the running statement, and those that go together in the next. */
 interface Line {
   readonly sha256: string;
@@ -34,13 +40,27 @@ interface Line {
 
 const admitStatement = statement('access.admit', `select * from access.admit(decode($1, 'hex'), $2, $3)`);
 
+const findKeys = statement(
+  'access.find_keys',
+  `select encode(sha256, 'hex') as sha256 from access.api_key
+    where sha256 = any (select decode(unnest($1::text[]), 'hex')) and revoked_at is null`,
+);
+/** Strangers' keys looked for in one statement. */
+const maxLookedFor = 500;
+
 /**
  * Lets requests in by key. There is no cache of keys: each request is admitted by a statement that began after it arrived, so
  * a revocation holds from the very next request on every replica. While one statement runs for a key, later requests of that
  * key wait and share the next, so a busy key costs a few statements, not one a request.
+ *
+ * Keys not seen lately are first looked for all together, one statement at a time: made-up keys with a right checksum, however
+ * many, never stand in a line of their own.
  */
 export class Admitter {
   private readonly lines = new Map<string, Line>();
+  private readonly recent = new RecentKeys();
+  private strangers: Stranger[] = [];
+  private looking = false;
 
   constructor(
     private readonly database: Pick<Database, 'acrossSpaces'>,
@@ -50,16 +70,24 @@ export class Admitter {
   /** Undefined where the key opens nothing here: the caller is not told why (T-022). */
   admit(sha256: string, label: string | undefined): Promise<Admission | undefined> {
     return new Promise((resolve, reject) => {
-      const key = label === undefined ? sha256 : `${sha256} ${label}`;
-      const line = this.lines.get(key);
-      if (line) {
-        line.waiting.push({ resolve, reject });
-        return;
+      if (this.recent.has(sha256)) this.joinLine(sha256, label, { resolve, reject });
+      else {
+        this.strangers.push({ sha256, label, resolve, reject });
+        if (!this.looking) void this.look();
       }
-      const fresh: Line = { sha256, label, waiting: [{ resolve, reject }] };
-      this.lines.set(key, fresh);
-      void this.run(key, fresh);
     });
+  }
+
+  private joinLine(sha256: string, label: string | undefined, waiting: Waiting): void {
+    const key = label === undefined ? sha256 : `${sha256} ${label}`;
+    const line = this.lines.get(key);
+    if (line) {
+      line.waiting.push(waiting);
+      return;
+    }
+    const fresh: Line = { sha256, label, waiting: [waiting] };
+    this.lines.set(key, fresh);
+    void this.run(key, fresh);
   }
 
   private async run(key: string, line: Line): Promise<void> {
@@ -69,7 +97,10 @@ export class Admitter {
       const batch = line.waiting;
       line.waiting = [];
       try {
-        answer(batch, await this.ask(line, batch.length));
+        const [row] = await this.ask<AdmitRow>(admitStatement, [line.sha256, batch.length, line.label ?? null]);
+        if (row?.key_id) this.recent.add(line.sha256);
+        else this.recent.delete(line.sha256);
+        answer(batch, row);
       } catch (error) {
         // Whoever came meanwhile would wait for the same failure: past the deadline of their own.
         for (const { reject } of [...batch, ...line.waiting]) reject(error);
@@ -79,16 +110,33 @@ export class Admitter {
     this.lines.delete(key);
   }
 
-  private async ask(line: Line, wanted: number): Promise<AdmitRow | undefined> {
+  private async look(): Promise<void> {
+    this.looking = true;
+    while (this.strangers.length) {
+      await new Promise(setImmediate);
+      const batch = this.strangers.splice(0, maxLookedFor);
+      try {
+        const rows = await this.ask<{ sha256: string }>(findKeys, [[...new Set(batch.map(({ sha256 }) => sha256))]]);
+        const found = new Set(rows.map(({ sha256 }) => sha256));
+        for (const stranger of batch)
+          if (found.has(stranger.sha256)) this.joinLine(stranger.sha256, stranger.label, stranger);
+          else stranger.resolve(undefined);
+      } catch (error) {
+        for (const { reject } of [...batch, ...this.strangers]) reject(error);
+        this.strangers = [];
+      }
+    }
+    this.looking = false;
+  }
+
+  private async ask<R extends object>(sql: Statement, values: readonly unknown[]): Promise<R[]> {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(() => reject(unavailable('Keys cannot be checked in time')), this.deadlineMs);
     });
-    const asked = this.database
-      .acrossSpaces('a key is what says which Space')
-      .query<AdmitRow>(admitStatement, [line.sha256, wanted, line.label ?? null]);
+    const asked = this.database.acrossSpaces('a key is what says which Space').query<R>(sql, values);
     try {
-      return (await Promise.race([asked, late]))[0];
+      return await Promise.race([asked, late]);
     } finally {
       clearTimeout(timer);
       // Where the deadline came first, nobody waits for the statement's own failure any more.

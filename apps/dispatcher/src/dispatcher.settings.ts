@@ -17,8 +17,6 @@ export const dispatcherSettings = {
   maxInFlight: setting.integer('WEBHOOK_MAX_IN_FLIGHT', 500, { min: 1, max: 10_000 }),
   /** What a dispatcher that died had in hand is taken over after so long. */
   leaseMs: setting.duration('WEBHOOK_LEASE', '6s'),
-  /** How long after a failed probe an endpoint that is off by failure is tried again. */
-  probeIntervalMs: setting.duration('WEBHOOK_PROBE_INTERVAL', '5m'),
 } as const;
 
 export type DispatcherSettings = SettingsOf<typeof dispatcherSettings>;

@@ -2,6 +2,7 @@ import { Module } from '@nestjs/common';
 import { Database } from '@keyturn/platform/database';
 import { SETTINGS } from '@keyturn/platform/service';
 import { AddressPolicy, DeliveryStore, SecretBox, WebhookStore } from '@keyturn/webhook-store';
+import { HealthJudge } from './health/health-judge';
 import { ListConnections } from './list-connections';
 import { RetentionController } from './retention/retention.controller';
 import type { WebhookServiceSettings } from './settings';
@@ -15,6 +16,7 @@ import { WebhooksService } from './webhooks/webhooks.service';
   providers: [
     WebhooksService,
     WebhookHints,
+    HealthJudge,
     {
       provide: SecretBox,
       inject: [SETTINGS],

@@ -334,6 +334,7 @@ export const record = statement(
                                body, fault, error, dns_ms, connect_ms, tls_ms, first_byte_ms, total_ms, excerpt, place)
    ), mine as materialized (
      select r.*, q.day, q.endpoint_id, q.space_id, q.resource, q.record_id, q.ordered,
+            r.effect = 'delivered' and e.status = 'disabled' and e.is_active as recovered,
             case when q.day is null or r.effect = 'repeat' then null
                  when r.effect = 'delivered' then 'success'
                  when r.effect = 'failed' then 'failed'
@@ -397,7 +398,7 @@ export const record = statement(
      on conflict (endpoint_id, hour)
        do update set attempts = endpoint_hour.attempts + excluded.attempts, failures = endpoint_hour.failures + excluded.failures
    )
-   select delivery_id, next_status, ordered, endpoint_id, resource, record_id from decided where day is not null`,
+   select delivery_id, next_status, ordered, endpoint_id, resource, record_id, recovered from decided where day is not null`,
 );
 
 /** The endpoint goes off; the newest sequence that it was owed comes back, since it is owed nothing behind that. */
@@ -406,7 +407,7 @@ export const turnOff = statement(
   `update webhooks.endpoint e
    set is_active = false, disabled_reason = $2, disabled_at = now(), revision = revision + 1, updated_at = now()
    where id = $1 and is_active and deleted_at is null
-   returning space_id, events, thin, filter::text as filter,
+   returning space_id, name, url, events, thin, filter::text as filter,
              (select d.sequence from webhooks.delivery d where d.endpoint_id = e.id and d.sequence is not null
               order by d.id desc limit 1) as sequence`,
 );

@@ -15,7 +15,9 @@ import type {
   Room,
   TestMessage,
 } from './dispatch-store.types';
+import { about, recoverEndpoint } from './endpoint-health';
 import { endpointHeaders, endpointSecrets } from './endpoint-secrets';
+import { emitOperationalEvent } from './operational-events';
 import { RecordOrder, type OrderKey } from './record-order';
 import type { SecretBox } from './secret-box';
 import { addVersion, cancelWaiting } from './webhook-statements';
@@ -56,6 +58,7 @@ interface RecordRow {
   endpoint_id: string;
   resource: string;
   record_id: string;
+  recovered: boolean;
 }
 
 interface ClaimRow {
@@ -81,6 +84,8 @@ interface ClaimRow {
 
 interface TurnedOffRow {
   space_id: string;
+  name: string;
+  url: string;
   events: string[];
   thin: boolean;
   filter: string | null;
@@ -274,6 +279,8 @@ export class PostgresDispatchStore implements DispatchStore {
     const rows = await this.db.query<RecordRow>(sql.record, [instance, ...recordColumns(results)]);
     const ended = rows.filter((row) => row.ordered && row.next_status !== null && row.next_status !== 'retrying');
     this.tellReady(await this.order.release(ended.map(orderKey)));
+    for (const endpointId of new Set(rows.filter(({ recovered }) => recovered).map(({ endpoint_id }) => endpoint_id)))
+      this.tellReady(await recoverEndpoint(this.database, endpointId, this.options.maxAttempts));
     return [...new Set(rows.map((row) => row.delivery_id))];
   }
 
@@ -297,15 +304,18 @@ export class PostgresDispatchStore implements DispatchStore {
   }
 
   async turnOff(webhookId: string, reason: 'gone'): Promise<void> {
-    await this.database.transaction('an endpoint goes off and what waits for it ends', async (tx) => {
+    const owed = await this.database.transaction('an endpoint goes off and what waits for it ends', async (tx) => {
       const [off] = await tx
         .acrossSpaces('a dispatcher knows endpoints by their number')
         .query<TurnedOffRow>(sql.turnOff, [webhookId, reason]);
-      if (!off) return;
+      if (!off) return [];
       const db = tx.inSpace(spaceId(off.space_id));
       await db.query(addVersion, [webhookId, off.sequence ?? 0, false, off.events, off.thin, off.filter]);
       await db.query(cancelWaiting, [webhookId]);
+      const data = { ...about(webhookId, off), reason };
+      return emitOperationalEvent(tx, 'webhook.disabled', off.space_id, data, this.options.maxAttempts);
     });
+    this.tellReady(owed);
   }
 }
 

@@ -20,6 +20,15 @@ export {
   type WebhookChange,
   type WebhookSettings,
 } from './webhook-store';
+export {
+  EndpointHealth,
+  pressureOf,
+  warningLevel,
+  type HealthFigures,
+  type HealthOptions,
+  type HealthThresholds,
+  type Pressure,
+} from './endpoint-health';
 export { makeListDatabases, type ListDatabases } from './list-databases';
 export { webhookMigrations } from './migrations';
 export { dropOldDeliveries } from './retention';

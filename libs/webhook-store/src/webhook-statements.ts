@@ -155,6 +155,16 @@ export const keepReply = statement(
      do update set request_hash = excluded.request_hash, reply_enc = excluded.reply_enc, created_at = now()`,
 );
 
+/** What failed before counts no more. */
+export const cleanSlate = statement(
+  'webhooks.endpoint.clean_slate',
+  `with own as (select id from webhooks.endpoint where space_id = $1 and id = $2),
+   forgotten as (delete from webhooks.endpoint_hour where endpoint_id in (select id from own))
+   update webhooks.endpoint_state
+   set failing_since = null, consecutive_failures = 0, warned = 0, probe_at = null, hold_until = null
+   where endpoint_id in (select id from own)`,
+);
+
 /** A disabled endpoint is tried at once, if there is anything to try it with. */
 export const probeNow = statement(
   'webhooks.endpoint.probe_now',

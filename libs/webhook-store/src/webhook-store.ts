@@ -310,6 +310,7 @@ async function reasonAfter(
   if (change.isActive === undefined || before.disabledReason === null) return before.disabledReason;
   const holds = change.isActive && before.isActive;
   const tried = holds && (await tx.inSpace(spaceId).query(sql.probeNow, [number])).length > 0;
+  if (!tried) await tx.inSpace(spaceId).query(sql.cleanSlate, [number]);
   return tried ? before.disabledReason : null;
 }
 

@@ -1,0 +1,193 @@
+import { EndpointHealth, pressureOf, warningLevel } from './endpoint-health';
+import { result, room, StoreFixture } from './store.fixture';
+
+const day = 24 * 60 * 60 * 1_000;
+const thresholds = { withoutSuccessMs: 5 * day, failurePercent: 95, minAttempts: 100 };
+const now = new Date('2026-03-10T12:00:00.000Z');
+const ago = (ms: number) => new Date(now.getTime() - ms);
+
+describe('how near an endpoint is to going off', () => {
+  it.each([
+    ['healthy', null, 1_000, 0, 0, 'no_success'],
+    ['half the time', ago(2.5 * day), 10, 10, 50, 'no_success'],
+    ['all the time', ago(5 * day), 10, 10, 100, 'no_success'],
+    ['few attempts say nothing', null, 99, 99, 0, 'no_success'],
+    ['enough attempts, all failed', null, 100, 100, 105, 'failure_rate'],
+    ['the threshold itself', null, 100, 95, 100, 'failure_rate'],
+    ['below it', null, 1_000, 949, 99, 'failure_rate'],
+    ['the nearer of the two counts', ago(4.5 * day), 100, 80, 90, 'no_success'],
+  ] as const)('%s', (_what, failingSince, attempts, failures, percent, reason) => {
+    expect(pressureOf({ failingSince, attempts, failures }, thresholds, now)).toEqual({ percent, reason });
+  });
+
+  it.each([
+    [49, 0],
+    [50, 1],
+    [75, 2],
+    [89, 2],
+    [90, 3],
+  ])('at %i %% level %i has been reached', (percent, level) => {
+    expect(warningLevel(percent)).toBe(level);
+  });
+});
+
+describe('endpoints that fail', () => {
+  let store: StoreFixture;
+  let health: EndpointHealth;
+  beforeAll(async () => {
+    store = await StoreFixture.open();
+    health = new EndpointHealth(store.database, { thresholds, probeIntervalMs: 60_000, maxAttempts: 9 });
+  });
+  beforeEach(() => store.clear());
+  afterAll(() => store.close());
+
+  const number = (webhook: { id: string }) => webhook.id.slice('wh_'.length);
+  const status = async (webhook: { id: string }) => {
+    const found = await store.webhooks.get('spc_1', webhook.id);
+    return [found?.status, found?.disabledReason];
+  };
+
+  /** As if it had failed since then. */
+  const failingFor = (webhook: { id: string }, ms: number) =>
+    store.database.acrossSpaces('a test moves time').query(
+      {
+        name: 'test.failing_for',
+        text: `update webhooks.endpoint_state set failing_since = now() - $2::float8 * interval '1 ms' where endpoint_id = $1`,
+      },
+      [number(webhook), ms],
+    );
+
+  /** The operational events that wait for somebody, in order. */
+  const told = async (instance: string) => {
+    const claimed = await store.dispatch.claim(instance, room());
+    await store.dispatch.record(
+      instance,
+      claimed.map(({ id }) => result(id)),
+    );
+    return claimed
+      .filter(({ event }) => event.startsWith('webhook.'))
+      .map(({ payload }) => JSON.parse(Buffer.from(payload).toString()) as { event: string; data: object });
+  };
+
+  it('warned of at 50, 75 and 90 percent, once each; then off, with the reason', async () => {
+    const failing = await store.webhook('spc_1', { name: 'Failing' });
+    await store.webhook('spc_1', { events: ['webhook.failing', 'webhook.disabled'] });
+    await store.webhook('spc_2', { events: ['webhook.failing', 'webhook.disabled'] });
+    const instance = await store.instance();
+    for (const share of [0.4, 0.5, 0.6, 0.76, 0.95, 0.99]) {
+      await failingFor(failing, share * 5 * day);
+      await health.judge();
+      await health.judge();
+    }
+    const about = { webhookId: failing.id, name: 'Failing', url: failing.url, reason: 'no_success' };
+    expect(await told(instance)).toMatchObject([
+      { event: 'webhook.failing', data: { ...about, percent: 50 } },
+      { event: 'webhook.failing', data: { ...about, percent: 75 } },
+      { event: 'webhook.failing', data: { ...about, percent: 90 } },
+    ]);
+    await failingFor(failing, 5 * day);
+    expect(await Promise.all([health.judge(), health.judge()])).toContainEqual([number(failing), '2']);
+    expect(await told(instance)).toMatchObject([
+      { event: 'webhook.disabled', data: { ...about, failingSince: expect.any(String) as string } },
+    ]);
+    expect(await status(failing)).toEqual(['disabled', 'no_success']);
+  });
+
+  it('a failure rate of the last day turns it off too', async () => {
+    const failing = await store.webhook('spc_1');
+    const instance = await store.instance();
+    const { leased } = await store.dispatch.accept(instance, store.events('spc_1', 101), room(200));
+    await store.dispatch.record(
+      instance,
+      leased.map(({ id }, at) => result(id, at < 99 ? { kind: 'retry', inMs: 60_000 } : { kind: 'delivered' })),
+    );
+    await health.judge();
+    expect(await status(failing)).toEqual(['active', null]);
+    await store.dispatch.record(instance, []);
+    const { leased: last } = await store.dispatch.accept(instance, store.events('spc_1', 1), room());
+    await store.dispatch.record(instance, [result(last[0]?.id ?? '', { kind: 'retry', inMs: 60_000 })]);
+    await health.judge();
+    expect(await status(failing)).toEqual(['disabled', 'failure_rate']);
+  });
+
+  it('while it is off its deliveries are held; one probe at a time; the first success brings it back with everything', async () => {
+    const failing = await store.webhook('spc_1');
+    await store.webhook('spc_1', { events: ['webhook.recovered'] });
+    const instance = await store.instance();
+    await failingFor(failing, 6 * day);
+    await health.judge();
+    const { leased, waiting } = await store.dispatch.accept(instance, store.events('spc_1', 3), room());
+    expect([leased.length, waiting]).toEqual([0, 3]);
+    expect(await store.dispatch.claim(instance, room())).toEqual([]);
+
+    const probeNow = () =>
+      store.database.acrossSpaces('a test moves time').query({
+        name: 'test.probe_now',
+        text: 'update webhooks.endpoint_state set probe_at = now()',
+      });
+    await probeNow();
+    const [probe, ...others] = await store.dispatch.claim(instance, room());
+    expect([probe?.reason, others.length]).toEqual(['probe', 0]);
+    await store.dispatch.record(instance, [result(probe?.id ?? '', { kind: 'retry', inMs: 0 }, { reason: 'probe' })]);
+    expect(await store.dispatch.claim(instance, room())).toEqual([]);
+    await probeNow();
+    const [second] = await store.dispatch.claim(instance, room());
+    const ready: string[] = [];
+    store.dispatch.onReady((endpoints) => ready.push(...endpoints));
+    await store.dispatch.record(instance, [result(second?.id ?? '', { kind: 'delivered' }, { reason: 'probe' })]);
+    expect(await status(failing)).toEqual(['active', null]);
+    expect(ready).toContain(number(failing));
+    const caughtUp = await store.dispatch.claim(instance, room());
+    expect(caughtUp.map(({ event }) => event).sort()).toEqual(['file.updated', 'file.updated', 'webhook.recovered']);
+    await health.judge();
+    expect(await status(failing)).toEqual(['active', null]);
+  });
+
+  it('switching it on probes first when something is held, and is at once when nothing is', async () => {
+    const held = await store.webhook('spc_1');
+    const empty = await store.webhook('spc_2');
+    const instance = await store.instance();
+    for (const webhook of [held, empty]) await failingFor(webhook, 6 * day);
+    await health.judge();
+    await store.dispatch.accept(instance, store.events('spc_1', 1), room());
+    const on = (spaceId: string, webhook: { id: string }) =>
+      store.webhooks.update(spaceId, webhook.id, { isActive: true }, store.position(spaceId));
+    expect(await on('spc_1', held)).toMatchObject({ isActive: true, status: 'disabled' });
+    expect(await store.dispatch.claim(instance, room())).toMatchObject([{ reason: 'probe' }]);
+    expect(await on('spc_2', empty)).toMatchObject({ isActive: true, status: 'active', disabledReason: null });
+    await health.judge();
+    expect((await store.webhooks.get('spc_2', empty.id))?.status).toBe('active');
+  });
+
+  it('switching it off ends what is held', async () => {
+    const failing = await store.webhook('spc_1');
+    await failingFor(failing, 6 * day);
+    await health.judge();
+    await store.dispatch.accept(await store.instance(), store.events('spc_1', 1), room());
+    await store.webhooks.update('spc_1', failing.id, { isActive: false }, store.position('spc_1'));
+    expect(await status(failing)).toEqual(['inactive', null]);
+    expect(await store.deliveries()).toMatchObject([{ status: 'cancelled', state: null }]);
+  });
+
+  it('trouble that passes is taken back', async () => {
+    const failing = await store.webhook('spc_1');
+    await store.webhook('spc_1', { events: ['webhook.failing', 'webhook.recovered'] });
+    const instance = await store.instance();
+    await failingFor(failing, 3 * day);
+    await health.judge();
+    const { leased } = await store.dispatch.accept(instance, store.events('spc_1', 1), room());
+    await store.dispatch.record(instance, [result(leased[0]?.id ?? '')]);
+    await health.judge();
+    await health.judge();
+    expect((await told(instance)).map(({ event }) => event)).toEqual(['webhook.failing', 'webhook.recovered']);
+  });
+
+  it('T-112 an endpoint that says 410 is reported as well', async () => {
+    const gone = await store.webhook('spc_1');
+    await store.webhook('spc_1', { events: ['webhook.disabled'] });
+    await store.dispatch.turnOff(number(gone), 'gone');
+    expect(await told(await store.instance())).toMatchObject([
+      { event: 'webhook.disabled', data: { webhookId: gone.id, reason: 'gone' } },
+    ]);
+  });
+});

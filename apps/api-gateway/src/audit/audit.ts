@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { Database, statement, type Transaction } from '@keyturn/platform/database';
+import { Log } from '@keyturn/platform/logs';
 
 /** Who did it: the command line, an account by its e-mail, or a key. */
 export type Actor = `admin` | `account:${string}` | `key:${string}`;
@@ -50,11 +51,23 @@ const count = statement('access.audit.count', `select count(*) as total from acc
 /** What was done to a Space's access, by whom: written in the transaction of the deed, so that neither exists alone. */
 @Injectable()
 export class Audit {
-  constructor(private readonly database: Database) {}
+  constructor(
+    private readonly database: Database,
+    private readonly log: Log,
+  ) {}
 
   async record(tx: Transaction, spaceId: string, deed: Deed): Promise<void> {
     const { actor, action, object, address, detail = {} } = deed;
     await tx.inSpace(spaceId).query(insert, [actor, action, object, address ?? null, JSON.stringify(detail)]);
+  }
+
+  /** For a deed that another service has done already: an entry that cannot be written must not undo its answer. */
+  async recordAfterwards(spaceId: string, deed: Deed): Promise<void> {
+    try {
+      await this.database.transaction('an entry in the log', (tx) => this.record(tx, spaceId, deed));
+    } catch (error) {
+      this.log.error({ spaceId, action: deed.action, object: deed.object, error: String(error) }, 'audit entry lost');
+    }
   }
 
   /** Newest first. */

@@ -2,6 +2,7 @@ import { connect, type Socket } from 'node:net';
 import { ApiError, collections, type Webhook } from '@keyturn/contracts';
 import { reply } from '@keyturn/platform/rpc';
 import { freshDatabase, freshNats, waitFor, type FreshDatabase, type FreshNats } from '@keyturn/testing';
+import { Audit } from '../audit/audit';
 import { accessTemplate, RunningGateway, StandIn } from '../gateway-fixture';
 import { makeApiKey } from '../keys/api-key';
 
@@ -530,6 +531,20 @@ describe('the gateway', () => {
       expect(list.json.pagination).toEqual({ page: 1, pageSize: 25, total: 1, totalPages: 1 });
       const deleted = await call('/api/v1/webhooks/wh_42', { method: 'DELETE' });
       expect([deleted.status, deleted.json]).toEqual([200, { success: true, data: { id: 'wh_42', deleted: true } }]);
+    });
+
+    it('logs who wrote which webhook', async () => {
+      const made = await gateway.createKey('acme');
+      await call('/api/v1/webhooks', { method: 'POST', headers: json, body: '{}', apiKey: made.key });
+      const { entries } = await gateway.part(Audit).list('spc_1', { page: 1, pageSize: 1 });
+      expect(entries).toEqual([
+        expect.objectContaining({
+          actor: `key:${made.id}`,
+          action: 'webhook.created',
+          object: 'wh_42',
+          address: '127.0.0.1',
+        }),
+      ]);
     });
 
     it('T-088 PATCH without a body changes nothing', async () => {

@@ -3,6 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { deliveryList, webhookList } from '@keyturn/contracts';
 import { CursorCodec, parseListQuery } from '@keyturn/list-query';
 import { RpcClient } from '@keyturn/platform/rpc';
+import { Audit } from '../audit/audit';
 import { respondWithList } from '../http/list-response';
 import { queryOf } from '../http/query';
 import { respond, respondUnstored } from '../http/respond';
@@ -21,6 +22,7 @@ export class WebhooksController {
   constructor(
     private readonly rpc: RpcClient,
     private readonly cursors: CursorCodec,
+    private readonly audit: Audit,
   ) {}
 
   @Get()
@@ -36,6 +38,7 @@ export class WebhooksController {
   async create(@Req() request: FastifyRequest, @Res() reply: FastifyReply, @Body() body: unknown): Promise<void> {
     const { spaceId } = principalOf(request);
     const { head } = await this.rpc.request('webhooks.create', { spaceId, input: body ?? null }, upstream(request));
+    await this.record(request, 'webhook.created', head.id);
     respondUnstored(reply, success(head), 201);
   }
 
@@ -55,8 +58,9 @@ export class WebhooksController {
   ): Promise<void> {
     const { spaceId } = principalOf(request);
     // No body changes nothing (T-088).
-    const input = body ?? {};
+    const input = body === undefined ? {} : body;
     const { head } = await this.rpc.request('webhooks.update', { spaceId, id, input }, upstream(request));
+    await this.record(request, 'webhook.updated', head.id);
     respondUnstored(reply, success(head));
   }
 
@@ -64,6 +68,7 @@ export class WebhooksController {
   async delete(@Req() request: FastifyRequest, @Res() reply: FastifyReply, @Param('id') id: string): Promise<void> {
     const { spaceId } = principalOf(request);
     const { head } = await this.rpc.request('webhooks.delete', { spaceId, id }, upstream(request));
+    await this.record(request, 'webhook.deleted', head.id);
     respondUnstored(reply, success(head));
   }
 
@@ -82,5 +87,10 @@ export class WebhooksController {
     const query = parseListQuery(deliveryList, queryOf(request), { cursors: this.cursors, scope });
     const { head, body } = await this.rpc.request('webhooks.deliveries', { spaceId, id, query }, upstream(request));
     await respondWithList(request, reply, { query, head, rows: body }, this.cursors, scope);
+  }
+
+  private record(request: FastifyRequest, action: string, object: string): Promise<void> {
+    const { spaceId, keyId } = principalOf(request);
+    return this.audit.recordAfterwards(spaceId, { actor: `key:key_${keyId}`, action, object, address: request.ip });
   }
 }

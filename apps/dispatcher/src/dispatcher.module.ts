@@ -25,7 +25,7 @@ export class DispatcherModule {
           provide: PostgresDispatchStore,
           inject: [Database],
           useFactory: (database: Database) =>
-            new PostgresDispatchStore(database, new SecretBox(settings.secretsKey), {
+            new PostgresDispatchStore(database, new SecretBox(settings.secretsKey, settings.secretsKeyPrevious), {
               maxAttempts: settings.retryScheduleMs.length + 1,
               probeIntervalMs: settings.probeIntervalMs,
             }),

@@ -51,10 +51,25 @@ export const leasedTo = statement(
   `select delivery_id from webhooks.queue where state = 'leased' and owner = $1`,
 );
 
+/** Of an endpoint that is off meanwhile, what comes back ends: its pending retries stop (T-089). */
 export const release = statement(
   'webhooks.queue.release',
-  `update webhooks.queue set state = 'ready', owner = null
-   where delivery_id = any($2::bigint[]) and state = 'leased' and owner = $1`,
+  `with given as materialized (
+     select q.delivery_id, e.is_active and e.deleted_at is null as wanted
+     from webhooks.queue q join webhooks.endpoint e on e.id = q.endpoint_id
+     where q.delivery_id = any($2::bigint[]) and q.state = 'leased' and q.owner = $1
+     order by q.delivery_id for update of q
+   ), gone as (
+     delete from webhooks.queue q using given g where q.delivery_id = g.delivery_id and not g.wanted
+     returning q.delivery_id, q.day, q.status_before
+   ), ended as (
+     update webhooks.delivery d
+     set status = coalesce(gone.status_before, 'cancelled'), troubled = gone.status_before is distinct from 'success',
+         next_retry_at = null
+     from gone where d.id = gone.delivery_id and d.day = gone.day
+   )
+   update webhooks.queue q set state = 'ready', owner = null
+   from given g where q.delivery_id = g.delivery_id and g.wanted`,
 );
 
 /**

@@ -19,7 +19,7 @@ import { about, recoverEndpoint } from './endpoint-health';
 import { endpointHeaders, endpointSecrets } from './endpoint-secrets';
 import { emitOperationalEvent } from './operational-events';
 import { RecordOrder, type OrderKey } from './record-order';
-import type { SecretBox } from './secret-box';
+import { SealedByUnknownKey, type SecretBox } from './secret-box';
 import { addVersion, cancelWaiting } from './webhook-statements';
 import { testEventName } from '@keyturn/contracts';
 import { spaceId, spaceNumber, type Database, type Queries } from '@keyturn/platform/database';
@@ -265,13 +265,22 @@ export class PostgresDispatchStore implements DispatchStore {
       revision: row.revision,
       state: row.status,
       url: row.url,
-      secrets: endpointSecrets(this.secrets, row),
+      ...this.opened(row),
       previousSecretUntil: row.previous_secret_until?.getTime() ?? null,
       retryScheduleMs: row.retry_schedule?.map(Number) ?? null,
       ordering: row.ordering,
       rateLimit: row.rate_limit,
-      headers: endpointHeaders(this.secrets, row),
     }));
+  }
+
+  /** One endpoint whose secret no key of today opens must not hold up all the others: it has none. */
+  private opened(row: EndpointRow): Pick<Endpoint, 'secrets' | 'headers'> {
+    try {
+      return { secrets: endpointSecrets(this.secrets, row), headers: endpointHeaders(this.secrets, row) };
+    } catch (error) {
+      if (!(error instanceof SealedByUnknownKey)) throw error;
+      return { secrets: [], headers: {} };
+    }
   }
 
   async record(instance: InstanceId, results: readonly AttemptResult[]): Promise<string[]> {

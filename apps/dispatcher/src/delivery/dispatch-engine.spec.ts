@@ -1,6 +1,8 @@
 import { waitFor } from '@keyturn/testing';
 import { DispatcherFixture } from '../testing/dispatcher-fixture';
-import { PostgresDispatchStore, SecretBox } from '@keyturn/webhook-store';
+import { createHmac } from 'node:crypto';
+import { newSigningSecret, PostgresDispatchStore, SecretBox } from '@keyturn/webhook-store';
+import { Webhook } from 'standardwebhooks';
 import { HttpReceiver, RawReceiver } from '../testing/receiver';
 
 describe('deliveries', () => {
@@ -303,6 +305,144 @@ describe('deliveries', () => {
     ).toEqual([]);
     expect((await system.deliveries())[0]).toMatchObject({ status: 'success', code: 200 });
     expect(webhook.status).toBe('active');
+  });
+});
+
+describe('what an owner chooses', () => {
+  let system: DispatcherFixture;
+  const receivers: HttpReceiver[] = [];
+  const receiver = async (...given: Parameters<typeof HttpReceiver.start>) => {
+    const started = await HttpReceiver.start(...given);
+    receivers.push(started);
+    return started;
+  };
+  beforeEach(async () => {
+    system = await DispatcherFixture.open({ WEBHOOK_RETRY_SCHEDULE: '50ms,50ms,50ms' });
+  });
+  afterEach(async () => {
+    await system.close();
+    for (const each of receivers.splice(0)) await each.close();
+  });
+
+  it('paused holds what comes, and resumed it is delivered', async () => {
+    const mine = await receiver();
+    const webhook = await system.webhook(mine.url);
+    system.dispatcher();
+    await system.webhooks.setPaused('spc_1', webhook.id, true);
+    system.hint(webhook.id);
+    const events = system.events(3);
+    await system.publish(...events);
+    const other = await receiver();
+    await system.webhook(other.url);
+    await system.publish(system.event());
+    await waitFor('an event behind them', () => other.requests.length === 1);
+    expect(mine.requests).toEqual([]);
+    await system.webhooks.setPaused('spc_1', webhook.id, false);
+    system.hint(webhook.id);
+    await waitFor('all four', () => mine.requests.length === 4);
+    expect((await system.deliveries()).every(({ status }) => status === 'success')).toBe(true);
+  });
+
+  it('a rate is held within 5 % over two dispatchers', async () => {
+    const mine = await receiver();
+    await system.webhook(mine.url, { rateLimit: 40 });
+    system.dispatcher();
+    system.dispatcher();
+    await system.publish(...system.events(200));
+    await waitFor('all of them', () => mine.requests.length === 200, 20_000);
+    const times = mine.requests.map(({ at }) => at).sort((a, b) => a - b);
+    const seconds = ((times.at(-1) ?? 0) - (times[0] ?? 0)) / 1_000;
+    const rate = 199 / seconds;
+    expect(rate).toBeLessThanOrEqual(40 * 1.05);
+    expect(rate).toBeGreaterThanOrEqual(40 * 0.95);
+  });
+
+  it('the deliveries of one record never overtake one another, retries included, over two dispatchers', async () => {
+    const failed = new Set<string>();
+    const seen: { record: number; sequence: number }[] = [];
+    const flaky = await receiver((request, response) => {
+      const { data } = JSON.parse(request.body.toString()) as { data: { id: number; sequence: number } };
+      const id = String(request.headers['webhook-id']);
+      if (data.sequence % 3 === 0 && !failed.has(id)) {
+        failed.add(id);
+        response.writeHead(500).end();
+        return;
+      }
+      seen.push({ record: data.id, sequence: data.sequence });
+      setTimeout(() => response.end(), data.sequence % 4);
+    });
+    await system.webhook(flaky.url, { ordering: 'record', events: ['file.updated'] });
+    system.dispatcher();
+    system.dispatcher();
+    const events = Array.from({ length: 60 }, (_, index) =>
+      system.event({ event: 'file.updated', recordId: 1 + (index % 6), data: { sequence: index } }),
+    );
+    await system.publish(...events);
+    await waitFor('all of them', () => seen.length === 60, 20_000);
+    for (let record = 1; record <= 6; record++) {
+      const order = seen.filter((each) => each.record === record).map(({ sequence }) => sequence);
+      expect(order).toEqual([...order].sort((a, b) => a - b));
+    }
+  });
+
+  it('both secrets sign while a rotation lasts', async () => {
+    const mine = await receiver();
+    const webhook = await system.webhook(mine.url);
+    system.dispatcher();
+    await system.publish(system.event());
+    await waitFor('one by the old secret', () => mine.requests.length === 1);
+    const fresh = newSigningSecret();
+    await system.webhooks.rotate('spc_1', webhook.id, { signingSecret: fresh, overlapMs: 60_000 });
+    system.hint(webhook.id);
+    await system.publish(system.event());
+    await waitFor('one by both', () => mine.requests.length === 2);
+    const accepts = (secret: string, request = mine.requests[1]) => {
+      try {
+        new Webhook(secret).verify(request?.body ?? '', request?.headers as Record<string, string>);
+        return true;
+      } catch {
+        return false;
+      }
+    };
+    expect([accepts(webhook.secret), accepts(fresh)]).toEqual([true, true]);
+    expect([accepts(webhook.secret, mine.requests[0]), accepts(fresh, mine.requests[0])]).toEqual([true, false]);
+    const hex = createHmac('sha256', fresh)
+      .update(mine.requests[1]?.body ?? '')
+      .digest('hex');
+    expect(mine.requests[1]?.headers['x-webhook-signature']).toBe(hex);
+  });
+
+  it('headers of its own go along, ids only in thin mode', async () => {
+    const mine = await receiver();
+    await system.webhook(mine.url, { headers: { 'X-Route': 'crm' }, thin: true });
+    system.dispatcher();
+    const event = system.event({ data: { name: 'long' } });
+    await system.publish(event);
+    await waitFor('the delivery', () => mine.requests.length === 1);
+    expect(mine.requests[0]?.headers['x-route']).toBe('crm');
+    expect(JSON.parse(mine.requests[0]?.body.toString() ?? '')).toEqual({
+      event: 'file.created',
+      data: { id: event.recordId },
+      timestamp: event.time,
+    });
+  });
+
+  it('an endpoint whose secret cannot be opened holds up nobody else', async () => {
+    const mine = await receiver();
+    const lost = await receiver();
+    const webhook = await system.webhook(lost.url);
+    await system.webhook(mine.url);
+    await system.database.acrossSpaces('a test spoils a secret').query(
+      {
+        name: 'test.spoil',
+        text: `update webhooks.endpoint set secret_enc = decode('01ffffffff', 'hex') || substring(secret_enc from 6) where id = $1`,
+      },
+      [webhook.id.slice('wh_'.length)],
+    );
+    system.dispatcher();
+    await system.publish(...system.events(5));
+    await waitFor('the others', () => mine.requests.length === 5);
+    expect(lost.requests).toEqual([]);
   });
 });
 

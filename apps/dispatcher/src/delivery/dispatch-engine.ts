@@ -101,6 +101,7 @@ export class DispatchEngine implements OnApplicationBootstrap {
       onGarbage: () => metrics.garbage.inc(),
     });
     store.onReady(() => this.claimer.wake());
+    store.onReady((endpointIds) => this.readyInDatabase(endpointIds));
     metrics.observe({
       inFlight: () => this.turns.inFlight,
       waiting: () => this.turns.waiting,
@@ -216,10 +217,15 @@ export class DispatchEngine implements OnApplicationBootstrap {
         notBefore: 0,
       });
     }
-    let claimable = false;
-    for (const endpointId of waitingOf) if (this.turns.leftBehind(endpointId)) claimable = true;
-    if (claimable) this.claimer.wake();
+    this.readyInDatabase(waitingOf);
     this.pump();
+  }
+
+  /** Deliveries of these endpoints are due and with nobody. */
+  private readyInDatabase(endpointIds: readonly string[]): void {
+    let claimable = false;
+    for (const endpointId of endpointIds) if (this.turns.leftBehind(endpointId)) claimable = true;
+    if (claimable) this.claimer.wake();
   }
 
   private async takeClaimed(instance: InstanceId, deliveries: readonly ClaimedDelivery[], room: Room): Promise<void> {
@@ -248,6 +254,15 @@ export class DispatchEngine implements OnApplicationBootstrap {
   private enqueue(delivery: Outgoing): void {
     // The lease may have been lost while the database answered.
     if (this.lease.id !== delivery.instance || this.stopping) return;
+    const recipient = this.book.get(delivery.webhookId);
+    if (recipient?.endpoint.state === 'active' && !recipient.keys.length) {
+      // Left to the next look at what is leased to us: it is tried again every few seconds, until somebody mends the setting.
+      this.log.error(
+        { webhookId: `wh_${delivery.webhookId}` },
+        'signing secret cannot be opened: SECRETS_KEY has changed',
+      );
+      return;
+    }
     this.held.add(delivery.id);
     this.turns.add(delivery);
   }

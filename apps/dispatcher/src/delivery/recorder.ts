@@ -39,7 +39,7 @@ export class Recorder {
     private readonly options: RecorderOptions = {},
   ) {
     this.fullBatch = options.fullBatch ?? 100;
-    this.lingerMs = options.lingerMs ?? 2;
+    this.lingerMs = options.lingerMs ?? 5;
   }
 
   /** Results that are not in the database yet. */

@@ -8,14 +8,26 @@ const gatherMs = 50;
 
 type Output = ReturnType<typeof pino.destination>;
 let output: Output | undefined;
+let waiting: NodeJS.Timeout | undefined;
 
-/** The process's stdout, flushed for the last time when it ends. */
+/** The process's stdout. */
 function stdout(): Output {
   if (output) return output;
   const opened = pino.destination({ dest: 1, sync: true, minLength: gatherBytes });
-  setInterval(() => opened.flushSync(), gatherMs).unref();
   process.on('exit', () => opened.flushSync());
   return (output = opened);
+}
+
+/** Writes what has gathered. */
+function flush(): void {
+  clearTimeout(waiting);
+  waiting = undefined;
+  output?.flush();
+}
+
+/** A line has been written: it goes out soon, with those that follow it. */
+function gather(): void {
+  waiting ??= setTimeout(flush, gatherMs).unref();
 }
 
 /** Structured logs: one JSON line each on stdout. Fields first, then what happened, in a few fixed words. */
@@ -48,18 +60,21 @@ export class Log {
 
   debug(fields: object, message: string): void {
     this.pino.debug(fields, message);
+    gather();
   }
 
   info(fields: object, message: string): void {
     this.pino.info(fields, message);
+    gather();
   }
 
   warn(fields: object, message: string): void {
     this.pino.warn(fields, message);
+    gather();
   }
 
   error(fields: object, message: string): void {
     this.pino.error(fields, message);
-    output?.flushSync();
+    flush();
   }
 }

@@ -88,6 +88,10 @@ describe('the OpenAPI document', () => {
       'patch /api/v1/webhooks/{id}',
       'delete /api/v1/webhooks/{id}',
       'post /api/v1/webhooks/{id}/test',
+      'post /api/v1/webhooks/{id}/pause',
+      'post /api/v1/webhooks/{id}/resume',
+      'post /api/v1/webhooks/{id}/rotate',
+      'post /api/v1/webhooks/{id}/deliveries/{deliveryId}/resend',
     ]);
   });
 

@@ -67,7 +67,15 @@ export const errorSchema: Part = {
           type: 'string',
           description: 'What kind of failure it is: your program decides by this.',
           enum: [
-            ...['UNAUTHORIZED', 'FORBIDDEN', 'NOT_FOUND', 'VALIDATION_ERROR', 'RATE_LIMIT_EXCEEDED', 'INTERNAL_ERROR'],
+            ...[
+              'UNAUTHORIZED',
+              'FORBIDDEN',
+              'NOT_FOUND',
+              'VALIDATION_ERROR',
+              'CONFLICT',
+              'RATE_LIMIT_EXCEEDED',
+              'INTERNAL_ERROR',
+            ],
           ],
         },
         message: { type: 'string', description: 'The same for people. Its wording may change.' },
@@ -117,6 +125,9 @@ export const failures = {
   NotFound: failure('There is no such record in your Space.', 'NOT_FOUND', {
     noRecord: 'Resource not found or not in your Space',
   }),
+  Conflict: failure('The request goes against what is there.', 'CONFLICT', {
+    anyReason: 'This Idempotency-Key was used with another request in the last 24 hours',
+  }),
   RateLimited: failure(
     'Too many requests in the last 60 seconds. Wait for `Retry-After` seconds; refused requests do not count.',
     'RATE_LIMIT_EXCEEDED',
@@ -141,6 +152,7 @@ const statusOf: Readonly<Record<FailureName, string>> = {
   Unauthorized: '401',
   Forbidden: '403',
   NotFound: '404',
+  Conflict: '409',
   RateLimited: '429',
   InternalError: '500',
   Unavailable: '503',
@@ -150,7 +162,7 @@ const statusOf: Readonly<Record<FailureName, string>> = {
 export const failuresOf = (...more: FailureName[]): Part =>
   Object.fromEntries(
     (Object.keys(failures) as FailureName[])
-      .filter((name) => more.includes(name) || !['ValidationError', 'NotFound'].includes(name))
+      .filter((name) => more.includes(name) || !['ValidationError', 'NotFound', 'Conflict'].includes(name))
       .map((name) => [statusOf[name], ref('responses', name)]),
   );
 

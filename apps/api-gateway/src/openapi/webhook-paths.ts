@@ -2,7 +2,7 @@ import { deliveryList, webhookList } from '@keyturn/contracts';
 import { listParametersOf } from './parameters';
 import { failuresOf, notModified, pagination, success } from './responses';
 import { type Part, ref } from './schema';
-import { deliveryExample, newWebhookExample, webhookExample } from './webhook-schemas';
+import { attemptExample, deliveryExample, newWebhookExample, webhookExample } from './webhook-schemas';
 
 export const webhookTag = 'Webhooks';
 
@@ -13,6 +13,24 @@ const id: Part = {
   description: 'The id of the webhook.',
   schema: { type: 'string', pattern: '^wh_[1-9][0-9]*$' },
   example: 'wh_42',
+};
+
+const deliveryId: Part = {
+  name: 'deliveryId',
+  in: 'path',
+  required: true,
+  description: 'The id of the delivery.',
+  schema: { type: 'string', pattern: '^dlv_[1-9][0-9]*$' },
+  example: 'dlv_1007',
+};
+
+const idempotencyKey: Part = {
+  name: 'Idempotency-Key',
+  in: 'header',
+  description:
+    'A word of yours for this creation. A repeat within 24 hours gets the same answer, secret included, and makes nothing new; ' +
+    'another body under the same word is a 409.',
+  schema: { type: 'string', minLength: 1, maxLength: 255 },
 };
 
 const body = (schema: string, example: Part, required: boolean): Part => ({
@@ -58,6 +76,7 @@ export const webhookPaths: Readonly<Record<string, Part>> = {
         'Subscribes a URL to events. From the answer on every such event is delivered. The answer holds the signing secret, **this ' +
         'once**.',
       tags: [webhookTag],
+      parameters: [idempotencyKey],
       requestBody: body(
         'WebhookInput',
         {
@@ -71,7 +90,7 @@ export const webhookPaths: Readonly<Record<string, Part>> = {
         '201': success('The webhook, with its secret.', ref('schemas', 'NewWebhook'), {
           example: enveloped(newWebhookExample),
         }),
-        ...failuresOf('ValidationError'),
+        ...failuresOf('ValidationError', 'Conflict'),
       },
     },
   },
@@ -160,6 +179,52 @@ export const webhookPaths: Readonly<Record<string, Part>> = {
       },
     },
   },
+  '/api/v1/webhooks/{id}/pause': {
+    post: {
+      operationId: 'pauseWebhook',
+      summary: 'Pause a webhook',
+      description: 'Holds deliveries without dropping any: what happens meanwhile waits until you resume.',
+      tags: [webhookTag],
+      parameters: [id],
+      responses: {
+        '200': success('The webhook, paused.', ref('schemas', 'Webhook'), {
+          example: enveloped({ ...webhookExample, status: 'paused' }),
+        }),
+        ...failuresOf('NotFound'),
+      },
+    },
+  },
+  '/api/v1/webhooks/{id}/resume': {
+    post: {
+      operationId: 'resumeWebhook',
+      summary: 'Resume a webhook',
+      description: 'Delivers what was held, then goes on as before.',
+      tags: [webhookTag],
+      parameters: [id],
+      responses: {
+        '200': success('The webhook, active again.', ref('schemas', 'Webhook'), { example: enveloped(webhookExample) }),
+        ...failuresOf('NotFound'),
+      },
+    },
+  },
+  '/api/v1/webhooks/{id}/rotate': {
+    post: {
+      operationId: 'rotateSecret',
+      summary: 'Rotate the signing secret',
+      description:
+        'Makes a new secret and shows it, **this once**. Until the overlap ends every delivery carries a Standard Webhooks signature of each ' +
+        'of the two, so a receiver may change over at any moment of it; X-Webhook-Signature is of the new one at once.',
+      tags: [webhookTag],
+      parameters: [id],
+      requestBody: body('Rotation', { overlapSeconds: 86400 }, false),
+      responses: {
+        '200': success('The webhook, with its new secret.', ref('schemas', 'NewWebhook'), {
+          example: enveloped(newWebhookExample),
+        }),
+        ...failuresOf('ValidationError', 'NotFound'),
+      },
+    },
+  },
   '/api/v1/webhooks/{id}/deliveries': {
     get: {
       operationId: 'listDeliveries',
@@ -179,6 +244,39 @@ export const webhookPaths: Readonly<Record<string, Part>> = {
         ),
         '304': notModified,
         ...failuresOf('ValidationError', 'NotFound'),
+      },
+    },
+  },
+  '/api/v1/webhooks/{id}/deliveries/{deliveryId}': {
+    get: {
+      operationId: 'getDelivery',
+      summary: 'Get a delivery',
+      description: 'One delivery with every try: when, where to, how long, and what your endpoint answered.',
+      tags: [webhookTag],
+      parameters: [id, deliveryId, ref('parameters', 'IfNoneMatch')],
+      responses: {
+        '200': success('The delivery.', ref('schemas', 'DeliveryWithAttempts'), {
+          headers: ['ETag'],
+          example: enveloped({ ...deliveryExample, attemptLog: [attemptExample] }),
+        }),
+        '304': notModified,
+        ...failuresOf('NotFound'),
+      },
+    },
+  },
+  '/api/v1/webhooks/{id}/deliveries/{deliveryId}/resend': {
+    post: {
+      operationId: 'resendDelivery',
+      summary: 'Resend a delivery',
+      description:
+        'Sends it again now, with the same id and the same bytes, and by the schedule from its beginning; what waits for its retry goes now.',
+      tags: [webhookTag],
+      parameters: [id, deliveryId],
+      responses: {
+        '200': success('The delivery, on its way.', ref('schemas', 'Delivery'), {
+          example: enveloped(deliveryExample),
+        }),
+        ...failuresOf('NotFound', 'Conflict'),
       },
     },
   },

@@ -6,6 +6,7 @@ import {
   resources,
   webhookList,
   type Delivery,
+  type DeliveryAttempt,
   type Webhook,
 } from '@keyturn/contracts';
 import { nullable, type Part, ref, valueSchema } from './schema';
@@ -226,6 +227,57 @@ export const deliveryExample = {
   payload: { event: 'contact.deleted', data: { id: 201 }, timestamp: '2026-03-10T12:00:00.000Z' },
 } satisfies Delivery;
 
+const ms = (description: string): Part => ({ type: ['number', 'null'], description });
+
+const attempt: Readonly<Record<keyof DeliveryAttempt, Part>> = {
+  number: {
+    type: 'integer',
+    minimum: 1,
+    description: 'An immediate repeat carries the number of the try that it repeats.',
+  },
+  reason: {
+    type: 'string',
+    enum: ['first', 'retry', 'repeat', 'resend', 'replay', 'test', 'probe'],
+    description: 'Why it was made.',
+  },
+  startedAt: { type: 'string', format: 'date-time' },
+  durationMs: { type: 'number', description: 'From its start to its end.' },
+  dnsMs: ms('To find the address.'),
+  connectMs: ms('Until the connection stood.'),
+  tlsMs: ms('To agree on TLS.'),
+  firstByteMs: ms('Until your endpoint began to answer.'),
+  address: { type: ['string', 'null'], description: 'The address that was dialled.' },
+  responseStatus: { type: ['integer', 'null'] },
+  responseHeaders: { type: ['object', 'null'], description: 'What your endpoint answered.' },
+  responseBody: { type: ['string', 'null'], description: 'The beginning of the answer, up to 16 KiB.' },
+  fault: { type: ['string', 'null'], description: 'What kind of failure, in one word.', examples: ['timeout'] },
+  error: { type: ['string', 'null'], description: 'The failure in words.' },
+  nextRetryAt: nullable({ type: 'string', format: 'date-time' }),
+  superseded: {
+    type: 'boolean',
+    description: 'Another try counts: this one was given up meanwhile, though it may have reached you.',
+  },
+};
+
+export const attemptExample = {
+  number: 2,
+  reason: 'retry',
+  startedAt: '2026-03-10T12:00:30.304Z',
+  durationMs: 87,
+  dnsMs: null,
+  connectMs: null,
+  tlsMs: null,
+  firstByteMs: 86.1,
+  address: '203.0.113.7',
+  responseStatus: 503,
+  responseHeaders: { 'content-type': 'text/plain' },
+  responseBody: 'Service Unavailable',
+  fault: 'status',
+  error: 'HTTP 503',
+  nextRetryAt: '2026-03-10T12:01:30.391Z',
+  superseded: false,
+} satisfies DeliveryAttempt;
+
 const object = (
   title: string,
   description: string,
@@ -263,5 +315,32 @@ export const webhookSchemas: Readonly<Record<string, Part>> = {
     'One event for one webhook, with what has become of it.',
     delivery,
     Object.keys(delivery),
+  ),
+  DeliveryAttempt: object('DeliveryAttempt', 'One try.', attempt, Object.keys(attempt)),
+  DeliveryWithAttempts: {
+    title: 'DeliveryWithAttempts',
+    description: 'A delivery with every try, oldest first.',
+    allOf: [
+      ref('schemas', 'Delivery'),
+      {
+        type: 'object',
+        required: ['attemptLog'],
+        properties: { attemptLog: { type: 'array', items: ref('schemas', 'DeliveryAttempt') } },
+      },
+    ],
+  },
+  Rotation: object(
+    'Rotation',
+    'How a secret is replaced.',
+    {
+      overlapSeconds: {
+        type: 'integer',
+        minimum: 0,
+        maximum: 604800,
+        default: 86400,
+        description: 'How long the secret before signs too.',
+      },
+    },
+    [],
   ),
 };

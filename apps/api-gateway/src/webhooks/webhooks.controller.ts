@@ -37,7 +37,9 @@ export class WebhooksController {
   @Post()
   async create(@Req() request: FastifyRequest, @Res() reply: FastifyReply, @Body() body: unknown): Promise<void> {
     const { spaceId } = principalOf(request);
-    const { head } = await this.rpc.request('webhooks.create', { spaceId, input: body ?? null }, upstream(request));
+    const key = request.headers['idempotency-key'];
+    const wanted = { spaceId, input: body ?? null, ...(typeof key === 'string' ? { idempotencyKey: key } : {}) };
+    const { head } = await this.rpc.request('webhooks.create', wanted, upstream(request));
     await this.record(request, 'webhook.created', head.id);
     respondUnstored(reply, success(head), 201);
   }
@@ -72,6 +74,36 @@ export class WebhooksController {
     respondUnstored(reply, success(head));
   }
 
+  @Post(':id/pause')
+  async pause(@Req() request: FastifyRequest, @Res() reply: FastifyReply, @Param('id') id: string): Promise<void> {
+    const { spaceId } = principalOf(request);
+    const { head } = await this.rpc.request('webhooks.pause', { spaceId, id }, upstream(request));
+    await this.record(request, 'webhook.paused', head.id);
+    respondUnstored(reply, success(head));
+  }
+
+  @Post(':id/resume')
+  async resume(@Req() request: FastifyRequest, @Res() reply: FastifyReply, @Param('id') id: string): Promise<void> {
+    const { spaceId } = principalOf(request);
+    const { head } = await this.rpc.request('webhooks.resume', { spaceId, id }, upstream(request));
+    await this.record(request, 'webhook.resumed', head.id);
+    respondUnstored(reply, success(head));
+  }
+
+  @Post(':id/rotate')
+  async rotate(
+    @Req() request: FastifyRequest,
+    @Res() reply: FastifyReply,
+    @Param('id') id: string,
+    @Body() body: unknown,
+  ): Promise<void> {
+    const { spaceId } = principalOf(request);
+    const input = body === undefined ? {} : body;
+    const { head } = await this.rpc.request('webhooks.rotate', { spaceId, id, input }, upstream(request));
+    await this.record(request, 'webhook.rotated', head.id);
+    respondUnstored(reply, success(head));
+  }
+
   @Post(':id/test')
   async test(@Req() request: FastifyRequest, @Res() reply: FastifyReply, @Param('id') id: string): Promise<void> {
     const { spaceId } = principalOf(request);
@@ -87,6 +119,31 @@ export class WebhooksController {
     const query = parseListQuery(deliveryList, queryOf(request), { cursors: this.cursors, scope });
     const { head, body } = await this.rpc.request('webhooks.deliveries', { spaceId, id, query }, upstream(request));
     await respondWithList(request, reply, { query, head, rows: body }, this.cursors, scope);
+  }
+
+  @Get(':id/deliveries/:deliveryId')
+  async delivery(
+    @Req() request: FastifyRequest,
+    @Res() reply: FastifyReply,
+    @Param('id') id: string,
+    @Param('deliveryId') deliveryId: string,
+  ): Promise<void> {
+    const { spaceId } = principalOf(request);
+    const { head } = await this.rpc.request('webhooks.delivery', { spaceId, id, deliveryId }, upstream(request));
+    await respond(request, reply, success(head));
+  }
+
+  @Post(':id/deliveries/:deliveryId/resend')
+  async resend(
+    @Req() request: FastifyRequest,
+    @Res() reply: FastifyReply,
+    @Param('id') id: string,
+    @Param('deliveryId') deliveryId: string,
+  ): Promise<void> {
+    const { spaceId } = principalOf(request);
+    const { head } = await this.rpc.request('webhooks.resend', { spaceId, id, deliveryId }, upstream(request));
+    await this.record(request, 'delivery.resent', head.id);
+    respondUnstored(reply, success(head));
   }
 
   private record(request: FastifyRequest, action: string, object: string): Promise<void> {

@@ -1,0 +1,141 @@
+import { createHmac } from 'node:crypto';
+import { Webhook as StandardWebhook } from 'standardwebhooks';
+import { startSystem, waitFor, type ReceivedRequest, type TestSystem } from '@keyturn/testing';
+import type { Door } from './door';
+import { Receivers } from './receivers';
+import { TestSpace } from './space';
+
+/** What the owner of a webhook has beside the documented seven routes: pause, rotation, one delivery, resend, idempotency. */
+
+interface WebhookJson {
+  id: string;
+  status: string;
+  signingSecret: string;
+  previousSecretUntil: string | null;
+}
+
+// A whole system starts first, on whatever machine this is.
+jest.setTimeout(60_000);
+
+describe("the owner's tools", () => {
+  let system: TestSystem;
+  let space: TestSpace;
+  let door: Door;
+  let sink: Receivers;
+
+  beforeAll(async () => {
+    system = await startSystem({ env: { WEBHOOK_RETRY_SCHEDULE: '50ms,1h' } });
+    sink = await Receivers.start();
+    space = await TestSpace.make(system);
+    door = space.door;
+  });
+
+  afterAll(async () => {
+    await system.stop();
+    await sink.stop();
+  });
+
+  const create = async (path: string, more: object = {}): Promise<WebhookJson> => {
+    const body = { name: path, url: sink.url(path), events: ['file.*'], ...more };
+    const answer = await door.post('/api/v1/webhooks', body);
+    expect([answer.status, answer.text]).toEqual([201, answer.text]);
+    return answer.json.data as WebhookJson;
+  };
+  const publishFile = (id: number, data: object = {}) =>
+    space.publish([{ type: 'file.created', data: { id, ...data } }]);
+  const recordOf = (request: ReceivedRequest) =>
+    (JSON.parse(request.body.toString()) as { data: { id: number } }).data.id;
+
+  it('holds what comes while paused and delivers it on resume', async () => {
+    const { id } = await create('/paused');
+    const paused = await door.post(`/api/v1/webhooks/${id}/pause`, undefined);
+    expect([paused.status, (paused.json.data as WebhookJson).status]).toEqual([200, 'paused']);
+    await publishFile(1);
+    await waitFor(
+      'the delivery to wait',
+      async () => (await door.rows(`/api/v1/webhooks/${id}/deliveries`)).length === 1,
+    );
+    expect(sink.requests('/paused')).toEqual([]);
+    const resumed = await door.post(`/api/v1/webhooks/${id}/resume`, undefined);
+    expect((resumed.json.data as WebhookJson).status).toBe('active');
+    const [request] = await sink.received('/paused', 1);
+    expect(recordOf(request as ReceivedRequest)).toBe(1);
+  });
+
+  it('signs with both secrets while a rotation overlaps, shown once each', async () => {
+    const first = await create('/rotated');
+    const rotation = await door.post(`/api/v1/webhooks/${first.id}/rotate`, { overlapSeconds: 3_600 });
+    const second = rotation.json.data as WebhookJson;
+    expect(second.signingSecret).not.toBe(first.signingSecret);
+    expect(Date.parse(second.previousSecretUntil ?? '')).toBeGreaterThan(Date.now());
+    expect(rotation.headers['cache-control']).toContain('no-store');
+    await publishFile(2);
+    const [request] = await sink.received('/rotated', 1);
+    const { body, headers } = request as ReceivedRequest;
+    for (const { signingSecret } of [first, second])
+      new StandardWebhook(signingSecret).verify(body.toString(), headers as Record<string, string>);
+    const hex = createHmac('sha256', second.signingSecret).update(body).digest('hex');
+    expect(headers['x-webhook-signature']).toBe(hex);
+    expect((await door.get(`/api/v1/webhooks/${first.id}`)).text).not.toMatch(/whsec_/);
+  });
+
+  it('shows one delivery with every attempt, and resends it with the same id and bytes', async () => {
+    sink.script('/log', { status: 500, headers: { 'x-why': 'because' }, body: 'no' });
+    const { id } = await create('/log');
+    await publishFile(3);
+    const requests = await sink.received('/log', 2);
+    const row = await waitFor('two attempts on record', async () => {
+      const [delivery] = await door.rows(`/api/v1/webhooks/${id}/deliveries`);
+      return delivery?.['attempts'] === 2 ? delivery : undefined;
+    });
+    const path = `/api/v1/webhooks/${id}/deliveries/${String(row.id)}`;
+    const { json } = await door.get(path);
+    const { attemptLog } = json.data as { attemptLog: Record<string, unknown>[] };
+    expect(attemptLog).toMatchObject([
+      { number: 1, reason: 'first', responseStatus: 500, responseBody: 'no', address: '127.0.0.1', superseded: false },
+      { number: 2, reason: 'retry', responseStatus: 500, responseHeaders: { 'x-why': 'because' } },
+    ]);
+    sink.script('/log', { status: 204 });
+    expect((await door.post(`${path}/resend`, undefined)).status).toBe(200);
+    const [, , again] = await sink.received('/log', 3);
+    expect(again?.headers['webhook-id']).toBe(requests[0]?.headers['webhook-id']);
+    expect(again?.body.equals(requests[0]?.body as Buffer)).toBe(true);
+    await waitFor('the success on record', async () => {
+      const { json: now } = await door.get(path);
+      return (now.data as { status: string }).status === 'success';
+    });
+  });
+
+  it('creates once for one Idempotency-Key, and refuses another body under it', async () => {
+    const body = { name: 'once', url: sink.url('/once'), events: ['note.created'] };
+    const sent = (name: string) => ({
+      method: 'POST',
+      headers: { 'idempotency-key': 'order-7' },
+      body: { ...body, name },
+    });
+    const [first, second] = await Promise.all([
+      door.send('/api/v1/webhooks', sent('once')),
+      door.send('/api/v1/webhooks', sent('once')),
+    ]);
+    expect(first.status).toBe(201);
+    expect(second.text).toBe(first.text);
+    expect((await door.page('/api/v1/webhooks?name=once')).pagination.total).toBe(1);
+    const conflict = await door.send('/api/v1/webhooks', sent('twice'));
+    expect([conflict.status, conflict.json.error.code]).toEqual([409, 'CONFLICT']);
+  });
+
+  it('filters by fields, sends thin payloads and headers of the owner', async () => {
+    await create('/filtered', {
+      thin: true,
+      headers: { 'X-Tenant': 'acme' },
+      filter: { file: [{ field: 'listPrice', operator: 'gte', value: 500_000 }] },
+    });
+    await publishFile(10, { listPrice: 499_999 });
+    await publishFile(11, { listPrice: 500_000 });
+    const [request] = await sink.received('/filtered', 1);
+    expect(JSON.parse(request?.body.toString() ?? '')).toMatchObject({ event: 'file.created', data: { id: 11 } });
+    expect(Object.keys((JSON.parse(request?.body.toString() ?? '') as { data: object }).data)).toEqual(['id']);
+    expect(request?.headers['x-tenant']).toBe('acme');
+    expect(sink.requests('/filtered')).toHaveLength(1);
+  });
+});

@@ -1,4 +1,4 @@
-import { isIPv4, isIPv6 } from 'node:net';
+import { clientNetwork } from './client-network';
 import type { Quota } from './quota';
 import { quotaWindowSeconds } from './quota';
 
@@ -38,7 +38,7 @@ export class AddressLimit {
   }
 
   quota(address: string): Quota {
-    const key = network(address);
+    const key = clientNetwork(address);
     const bucket = this.buckets.get(key);
     const newest = this.slot();
     if (bucket) age(bucket, newest);
@@ -61,7 +61,7 @@ export class AddressLimit {
   }
 
   private current(address: string): Bucket {
-    const key = network(address);
+    const key = clientNetwork(address);
     const newest = this.slot();
     let bucket = this.buckets.get(key);
     if (bucket) {
@@ -106,23 +106,4 @@ function age(bucket: Bucket, newest: number): void {
     }
   }
   bucket.newest = newest;
-}
-
-/** One customer's addresses count as one: an IPv6 line has a whole /64 to choose from. */
-function network(address: string): string {
-  if (isIPv4(address)) return address;
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address);
-  if (mapped) return mapped[1] as string;
-  if (!isIPv6(address)) return 'unknown';
-  const [head = '', tail] = address.toLowerCase().replace(/%.*$/, '').split('::');
-  const groups = head === '' ? [] : head.split(':');
-  if (tail !== undefined) {
-    const after = tail === '' ? [] : tail.split(':');
-    while (groups.length + after.length < 8) groups.push('0');
-    groups.push(...after);
-  }
-  return groups
-    .slice(0, 4)
-    .map((group) => group.replace(/^0+(?=.)/, ''))
-    .join(':');
 }

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { ApiError } from '@keyturn/contracts';
 import { Database, statement } from '@keyturn/platform/database';
+import { clientNetwork } from '../access/client-network';
 
 /** In the last quarter of an hour. An address may be a whole office, so it has more. */
 const limits = { email: 10, address: 50 } as const;
@@ -34,7 +35,7 @@ export class LoginLimit {
    */
   async begin(email: string, address: string): Promise<Attempt> {
     const queries = this.database.acrossSpaces(reason);
-    const subjects = { email: `email ${email}`, address: `address ${address}` };
+    const subjects = { email: `email ${email}`, address: `address ${clientNetwork(address)}` };
     const rows = await queries.query<{ id: string }>(insert, [Object.values(subjects)]);
     const attempt = { ids: rows.map(({ id }) => id) };
     const counted = await queries.query<{ subject: string; attempts: string; first: Date }>(count, [

@@ -40,7 +40,7 @@ const list = statement(
 );
 const makeReady = statement(
   'access.space.make_ready',
-  `update access.space set ready_at = now(), name = $2 where id = $1 and ready_at is null returning ${columns}`,
+  `update access.space set ready_at = now(), name = $2, owner_email = $3 where id = $1 and ready_at is null returning ${columns}`,
 );
 const setStatus = statement(
   'access.space.set_status',
@@ -85,14 +85,14 @@ export class Spaces {
    */
   async create(input: NewSpace, actor: Actor): Promise<SpaceSummary & { ownerPassword?: string }> {
     const { name, slug, ownerEmail, ownerPassword } = checked(input);
-    const found = await this.insertOrFind(slug, name, ownerEmail);
     const account = await this.existingAccount(ownerEmail, ownerPassword);
+    const found = await this.insertOrFind(slug, name, ownerEmail);
     await this.tellDataService(spaceId(found.id), 'active');
 
     const password = ownerPassword ?? makePassword();
     const passwordHash = account ? undefined : await hashPassword(password);
     const row = await this.database.transaction('a Space and its owner begin together', async (tx) => {
-      const [ready] = await tx.acrossSpaces(reason).query<SpaceRow>(makeReady, [found.id, name]);
+      const [ready] = await tx.acrossSpaces(reason).query<SpaceRow>(makeReady, [found.id, name, ownerEmail]);
       if (!ready) throw taken(slug);
       const id = spaceId(ready.id);
       const accounts = tx.acrossSpaces('an account may belong to several Spaces');
@@ -146,7 +146,7 @@ export class Spaces {
     const found =
       (await this.find(slug)) ??
       (await this.database.acrossSpaces(reason).query<SpaceRow>(insert, [slug, name, ownerEmail]))[0];
-    if (!found || found.ready || found.owner_email !== ownerEmail) throw taken(slug);
+    if (!found || found.ready) throw taken(slug);
     return found;
   }
 

@@ -14,10 +14,11 @@ export class FreshNats {
     private readonly folder: LeashedFolder,
   ) {}
 
-  static async start(): Promise<FreshNats> {
+  static async start(more: Pick<NatsOptions, 'configFile' | 'env'> = {}): Promise<FreshNats> {
     const program = process.env[PROGRAM] ?? (await natsProgram());
     const folder = LeashedFolder.make('nats');
     const options = {
+      ...more,
       program,
       storeDir: path.join(folder.path, 'jetstream'),
       logFile: path.join(folder.path, 'nats.log'),
@@ -51,6 +52,6 @@ export class FreshNats {
   }
 }
 
-export function freshNats(): Promise<FreshNats> {
-  return FreshNats.start();
+export function freshNats(options: Pick<NatsOptions, 'configFile' | 'env'> = {}): Promise<FreshNats> {
+  return FreshNats.start(options);
 }

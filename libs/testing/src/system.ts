@@ -19,6 +19,11 @@ export interface SystemOptions {
   readonly webhookServices?: number;
   /** Settings of all services, beside those that make a system on this machine work. */
   readonly env?: Readonly<Record<string, string>>;
+  /**
+   * Readies an empty database for roles with less rights than the one that made it, and says as whom each service and the
+   * migration come in.
+   */
+  readonly logins?: (databaseUrl: string) => Promise<Readonly<Record<ServiceName | 'migrate', string>>>;
 }
 
 /** What a publisher sends, with the parts that are the same in every test left out. */
@@ -57,6 +62,8 @@ export class TestSystem {
     readonly adminToken: string,
     private readonly env: NodeJS.ProcessEnv,
   ) {}
+
+  private logins: Readonly<Partial<Record<ServiceName, string>>> = {};
 
   static async start(options: SystemOptions = {}): Promise<TestSystem> {
     const nats = await freshNats();
@@ -178,7 +185,9 @@ export class TestSystem {
   /** Starts an instance that is not running (any more), and waits until it is ready. */
   async startInstance(instance: InstanceName, env: Readonly<Record<string, string>> = {}): Promise<void> {
     const service = serviceOf(instance);
-    const launched = ServiceProcess.launch(service, { env: { ...this.env, ...env }, logFile: this.logFile(instance) });
+    const login = this.logins[service];
+    const whole = { ...this.env, ...(login === undefined ? {} : { DATABASE_URL: login }), ...env };
+    const launched = ServiceProcess.launch(service, { env: whole, logFile: this.logFile(instance) });
     this.folder.hold(instance, launched.pid);
     this.processes.set(instance, launched);
     this.readiness.set(instance, await launched.ready());
@@ -201,7 +210,12 @@ export class TestSystem {
   }
 
   private async bringUp(options: SystemOptions): Promise<void> {
-    this.freshDatabase = await freshDatabase({ name: 'system', migrate: (url) => this.migrate(url) });
+    if (options.logins) {
+      this.freshDatabase = await freshDatabase();
+      const { migrate, ...logins } = await options.logins(this.freshDatabase.url);
+      await this.migrate(migrate);
+      this.logins = logins;
+    } else this.freshDatabase = await freshDatabase({ name: 'system', migrate: (url) => this.migrate(url) });
     this.env['DATABASE_URL'] = this.freshDatabase.url;
     await makeStreams(this.nats.url);
     const wanted: Record<ServiceName, number> = {

@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs';
 import {
   connect,
+  type Authenticator,
+  type ConnectionOptions,
   credsAuthenticator,
   Events,
   type JetStreamClient,
@@ -40,7 +42,7 @@ export class NatsLink {
 
   private async open(settings: NatsSettings, keepTrying: boolean): Promise<NatsConnection> {
     const connection = await connect({
-      servers: settings.natsUrl.split(','),
+      ...serversOf(settings.natsUrl),
       name: this.name,
       waitOnFirstConnect: keepTrying,
       maxReconnectAttempts: -1,
@@ -51,7 +53,7 @@ export class NatsLink {
       maxPingOut: 2,
       timeout: 2_000,
       ignoreClusterUpdates: true,
-      ...(settings.natsCreds ? { authenticator: credsAuthenticator(readFileSync(settings.natsCreds)) } : {}),
+      ...(settings.natsCreds ? { authenticator: fromFile(settings.natsCreds) } : {}),
       ...(settings.natsCa ? { tls: { caFile: settings.natsCa } } : {}),
     });
     this.current = connection;
@@ -110,3 +112,19 @@ export class NatsLink {
     else await connection.close();
   }
 }
+
+/** `nats://user:password@host:4222,host2:4222`: the client takes whom it is apart from where it goes. */
+function serversOf(natsUrl: string): Pick<ConnectionOptions, 'servers' | 'user' | 'pass'> {
+  const urls = natsUrl.split(',').map((part) => new URL(part.includes('://') ? part : `nats://${part}`));
+  const named = urls.find(({ username }) => username !== '');
+  return {
+    servers: urls.map(({ host }) => host),
+    ...(named ? { user: decodeURIComponent(named.username), pass: decodeURIComponent(named.password) } : {}),
+  };
+}
+
+/** Read at every connection, so that new credentials hold from the next one on, without a restart. */
+const fromFile =
+  (file: string): Authenticator =>
+  (nonce) =>
+    credsAuthenticator(readFileSync(file))(nonce);

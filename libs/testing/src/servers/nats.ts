@@ -20,6 +20,10 @@ export interface NatsOptions {
   readonly pidFile: string;
   /** Without it, a free one. */
   readonly port?: number;
+  /** Accounts and permissions, for example; the addresses and folders above hold beside it. */
+  readonly configFile?: string;
+  /** Variables that the configuration names. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** A nats-server of ours with JetStream on disk, as a child process that outlives us unless it is stopped. */
@@ -81,8 +85,10 @@ async function endPredecessor({ pidFile, storeDir }: NatsOptions): Promise<void>
 function launch(options: NatsOptions, port: number): { child: ChildProcess; exited: Promise<void> } {
   const log = openSync(options.logFile, 'a');
   const args = ['--addr', '127.0.0.1', '--port', String(port), '--pid', options.pidFile];
-  const child = spawn(options.program, [...args, '--jetstream', '--store_dir', options.storeDir], {
+  const config = options.configFile === undefined ? [] : ['--config', options.configFile];
+  const child = spawn(options.program, [...args, ...config, '--jetstream', '--store_dir', options.storeDir], {
     cwd: path.dirname(options.storeDir),
+    env: { ...process.env, ...options.env },
     detached: true,
     stdio: ['ignore', log, log],
   });

@@ -1,0 +1,120 @@
+import { execFile, spawn, type ChildProcess } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { promisify } from 'node:util';
+
+const execute = promisify(execFile);
+
+/** What an image says of itself. */
+export interface ImageFacts {
+  readonly user: string;
+  readonly entrypoint: readonly string[];
+  readonly labels: Readonly<Record<string, string>>;
+  /** Bytes of the layers above the base, as they lie on the disk. */
+  readonly ownBytes: number;
+  /** Of the layer that holds our files: the same for the same commit. */
+  readonly layer: string;
+}
+
+interface Inspected {
+  readonly OCIv1: {
+    readonly config: { User?: string; Entrypoint?: string[]; Labels?: Record<string, string> };
+    readonly rootfs: { diff_ids: string[] };
+  };
+}
+
+/** Images and containers without an engine: buildah, with its storage in a folder of ours. */
+export class Buildah {
+  constructor(private readonly work: string) {}
+
+  async inspect(image: string): Promise<ImageFacts> {
+    const { OCIv1: facts } = JSON.parse(await this.run('inspect', '--type', 'image', image)) as Inspected;
+    const sizes = this.layerSizes();
+    // The base is one layer; whatever is above it is ours.
+    const own = facts.rootfs.diff_ids.slice(1);
+    return {
+      user: facts.config.User ?? '',
+      entrypoint: facts.config.Entrypoint ?? [],
+      labels: facts.config.Labels ?? {},
+      ownBytes: own.reduce((sum, layer) => sum + (sizes.get(layer) ?? Number.NaN), 0),
+      layer: own.at(-1) ?? '',
+    };
+  }
+
+  async make(image: string, env: Readonly<Record<string, string>>): Promise<Container> {
+    const name = (await this.run('from', '--pull-never', image)).trim();
+    const settings = Object.entries(env).flatMap(([variable, value]) => ['--env', `${variable}=${value}`]);
+    await this.run('config', ...settings, name);
+    const { entrypoint } = await this.inspect(image);
+    return new Container(name, entrypoint, (words) => spawn('buildah', [...this.where, ...words]));
+  }
+
+  private async run(...words: string[]): Promise<string> {
+    return (await execute('buildah', [...this.where, ...words], { maxBuffer: 64 * 1024 * 1024 })).stdout;
+  }
+
+  private get where(): string[] {
+    const { work } = this;
+    return ['--root', path.join(work, 'storage'), '--runroot', path.join(work, 'runtime'), '--storage-driver', 'vfs'];
+  }
+
+  private layerSizes(): Map<string, number> {
+    const layers = JSON.parse(readFileSync(path.join(this.work, 'storage/vfs-layers/layers.json'), 'utf8')) as {
+      'diff-digest'?: string;
+      'diff-size'?: number;
+    }[];
+    return new Map(layers.map((layer) => [layer['diff-digest'] ?? '', layer['diff-size'] ?? Number.NaN]));
+  }
+}
+
+/** A program in its image, run as the image says: its entry point, its user, its environment. */
+export class Container {
+  private child: ChildProcess | undefined;
+  private text = '';
+
+  constructor(
+    private readonly name: string,
+    private readonly entrypoint: readonly string[],
+    private readonly start: (words: string[]) => ChildProcess,
+  ) {}
+
+  /** What it has written so far. */
+  get output(): string {
+    return this.text;
+  }
+
+  /** Runs it to its end and returns its exit code. `secrets` is a folder that it sees, and cannot change, as /run/keyturn. */
+  run(secrets: string, ...words: string[]): Promise<number> {
+    const mount = ['--volume', `${secrets}:/run/keyturn:ro`];
+    const child = this.start(['run', '--isolation', 'chroot', ...mount, this.name, '--', ...this.entrypoint, ...words]);
+    this.child = child;
+    this.text = '';
+    for (const stream of [child.stdout, child.stderr])
+      stream?.on('data', (data: Buffer) => (this.text += data.toString('utf8')));
+    return new Promise((resolve, reject) => {
+      child.once('error', reject);
+      child.once('close', (code) => resolve(code ?? -1));
+    });
+  }
+
+  /** The pid of the program itself: the last of the line that buildah started. */
+  get pid(): number {
+    let pid = this.child?.pid ?? 0;
+    for (let next = childOf(pid); next !== undefined; next = childOf(pid)) pid = next;
+    return pid;
+  }
+}
+
+function childOf(parent: number): number | undefined {
+  for (const entry of readdirSync('/proc')) {
+    if (!/^\d+$/.test(entry)) continue;
+    try {
+      // After the name, which may hold anything and stands in brackets: state, parent.
+      const stat = readFileSync(`/proc/${entry}/stat`, 'utf8');
+      if (Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]) === parent) return Number(entry);
+    } catch {
+      // It has ended since we listed it.
+    }
+  }
+  return undefined;
+}

@@ -94,6 +94,15 @@ describe('the Dockerfile', () => {
     expect(last.filter((line) => /^(COPY|ADD|RUN)/.test(line))).toEqual(['COPY --from=build /out/ /app/']);
   });
 
+  it('is sent only what .dockerignore names', () => {
+    const rules = readFileSync(path.join(root, '.dockerignore'), 'utf8').split('\n');
+    const [first, ...others] = rules.filter((line) => line !== '' && !line.startsWith('#'));
+    expect(first).toBe('*');
+    expect(others.filter((line) => line.startsWith('!'))).toEqual(
+      ['package.json', 'package-lock.json', 'tsconfig.base.json', 'tools', 'libs', 'apps'].map((name) => `!${name}`),
+    );
+  });
+
   it('runs as a numbered user without rights, and hands signals to Node itself', () => {
     expect(last).toContain('USER 10001:10001');
     expect(last).toContain('ENTRYPOINT ["node", "main.js"]');

@@ -147,7 +147,7 @@ async function use(secrets: string, baseUrl: string): Promise<void> {
     demand(`${init.method ?? 'GET'} ${route}`, response.ok, text);
     return text;
   };
-  const webhook = { url: sink.url('/hook'), events: ['file.created'] };
+  const webhook = { name: 'images', url: sink.url('/hook'), events: ['file.created'] };
   await ask('/api/v1/webhooks', { method: 'POST', body: JSON.stringify(webhook) });
   const event = {
     ...{ specversion: '1.0', id: 'images-1', source: '/images', type: 'file.created', spaceid: space.id, subject: '1' },

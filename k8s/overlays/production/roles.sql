@@ -1,4 +1,4 @@
--- Run once in the new database, by a superuser, before the first migration.
+-- Run once in the new database, which keyturn owns, by a superuser, before the first migration.
 -- The owner, keyturn, migrates. A service reads and writes the rows of its own schema and can do nothing else: it neither
 -- sees another's schema nor changes the form of its own. The operator gives each service's login one of these roles.
 create role keyturn_access nologin;
@@ -6,7 +6,6 @@ create role keyturn_data nologin;
 create role keyturn_webhooks nologin;
 
 revoke all on schema public from public;
-grant create on database keyturn to keyturn;
 -- Types, operators and functions of the extensions live in schema public.
 grant usage on schema public to keyturn, keyturn_access, keyturn_data, keyturn_webhooks;
 create extension if not exists pg_trgm;

@@ -2,7 +2,7 @@ import { reply } from '@keyturn/platform/rpc';
 import { freshDatabase, freshNats, waitFor, type FreshDatabase, type FreshNats } from '@keyturn/testing';
 import { accessTemplate, RunningGateway, StandIn } from '../gateway-fixture';
 import { openApiDocument } from '../openapi/document';
-import { BrowserPage, findBrowser } from './browser-fixture';
+import { BrowserPage, findBrowser } from './browser.fixture';
 
 jest.setTimeout(90_000);
 

@@ -38,7 +38,7 @@ export async function measureApplying(system: TestSystem): Promise<void> {
   const { id } = await system.createSpace();
   const connection = await connect({ servers: system.nats.url });
   const started = performance.now();
-  const { accepted } = await publishAll(connection.jetstream({ timeout: 60_000 }), liveEvents(id));
+  const { accepted } = await publishAll(connection, liveEvents(id));
   await system.applied(10 * 60_000);
   printFigure('live events applied and relayed', 'events/s', accepted / ((performance.now() - started) / 1_000));
   await connection.close();

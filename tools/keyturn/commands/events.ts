@@ -21,7 +21,7 @@ const publish: Command = {
       refusedCount++;
       if (refused.length < namedLines) refused.push(line);
     });
-    const { accepted, duplicates } = await publishAll(link.jetstream(), lines, ({ accepted: count }) => {
+    const { accepted, duplicates } = await publishAll(link.connection(), lines, ({ accepted: count }) => {
       if (count % 10_000 === 0) progress(`${count} published`);
     });
     const details = refused.map(({ line, reason }) => `line ${line} ${reason}`);

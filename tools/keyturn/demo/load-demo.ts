@@ -50,7 +50,7 @@ export async function loadDemo(options: LoadOptions): Promise<DemoReport> {
   const rpc = new RpcClient(link);
   const stream = options.live ? 'DOMAIN' : 'BACKFILL';
   let published = 0;
-  const { accepted, duplicates, lastSequence } = await publishAll(link.jetstream(), outgoing(options), (report) => {
+  const { accepted, duplicates, lastSequence } = await publishAll(link.connection(), outgoing(options), (report) => {
     published = report.accepted;
     if (published % 5_000 === 0) onProgress?.({ published, applied: 0 });
   });

@@ -25,6 +25,24 @@ export interface Operations {
   /** How far each incoming stream is applied: a message whose stream sequence is not above it has had its effects. */
   'data.streams.position': { request: Record<string, never>; reply: { DOMAIN: number; BACKFILL: number } };
 
+  /**
+   * The Space's log behind a sequence, in order: what was committed in [since, until), of these events. Body: the payloads, one
+   * after the other, unless they are not wanted.
+   */
+  'data.events': {
+    request: {
+      spaceId: string;
+      after: number;
+      since: string | null;
+      until: string | null;
+      events: readonly string[] | null;
+      limit: number;
+      payloads: boolean;
+    };
+    /** `last`: everything up to it has been looked at; `more`: there may be others behind it. */
+    reply: { events: LoggedEvent[]; last: number; more: boolean };
+  };
+
   'webhooks.list': { request: { spaceId: string; query: ListQuery }; reply: ListReply };
   'webhooks.get': { request: { spaceId: string; id: string }; reply: Webhook };
   /** With an `Idempotency-Key` a repeat within 24 h gets the same reply; another input under the key is a CONFLICT. */
@@ -54,6 +72,13 @@ export interface Operations {
   /** Sends it again, now and by the schedule from its beginning; what waits for its retry goes now. */
   'webhooks.resend': { request: { spaceId: string; id: string; deliveryId: string }; reply: Delivery };
 
+  /** Input: `since`, and `until`, `events`, `status`, `ratePerSecond`, `url`, `dryRun` at will. */
+  'webhooks.replay.create': { request: { spaceId: string; id: string; input: unknown }; reply: Replay };
+  /** Body: the rows' JSON, joined by commas. */
+  'webhooks.replay.list': { request: { spaceId: string; id: string; query: ListQuery }; reply: ListReply };
+  'webhooks.replay.get': { request: { spaceId: string; id: string; replayId: string }; reply: Replay };
+  'webhooks.replay.cancel': { request: { spaceId: string; id: string; replayId: string }; reply: Replay };
+
   /** Sends the test event of one endpoint now, once, and answers when the attempt is over (T-091). */
   'dispatcher.test': { request: { spaceId: string; webhookId: string }; reply: { deliveryId: string } };
 
@@ -73,6 +98,8 @@ export interface Operations {
   /** How Postgres carries a read out: the plan, with times and buffers of one run. */
   'admin.reads.explain': { request: { spaceId: string; read: Read }; reply: { plan: string } };
   'admin.events.rejected': { request: { spaceId?: string }; reply: { rejected: RejectedEvent[] } };
+  /** Whether everything that was owed in a Space is accounted for, per subscription, from the log and the deliveries. */
+  'admin.webhooks.audit': { request: { spaceId: string; since?: string }; reply: WebhookAudit };
   /** Drops what is older than its owner's retention; `now` is the moment to count from, ISO. */
   'admin.retention.access': { request: { now?: string }; reply: RetentionReport };
   'admin.retention.data': { request: { now?: string }; reply: RetentionReport };
@@ -165,6 +192,76 @@ export interface FilterCondition {
 }
 
 export type DeliveryStatus = 'pending' | 'retrying' | 'success' | 'failed' | 'cancelled';
+
+/** One message of a Space's log. */
+export interface LoggedEvent {
+  /** `evt_<ulid>` */
+  id: string;
+  sequence: number;
+  event: string;
+  recordId: number;
+  time: string;
+  committedAt: string;
+  changed: string[];
+  traceparent: string | null;
+  /** Length of its payload in the body. */
+  bytes: number;
+}
+
+/** A job that sends again what was missed, or what failed, or everything of a time. */
+export interface Replay {
+  /** `rpl_<n>` */
+  id: string;
+  webhookId: string;
+  status: ReplayStatus;
+  /** Which events are sent again: their delivery failed, there was none (or it was cancelled), or both and the delivered. */
+  selection: ReplaySelection;
+  since: string;
+  until: string;
+  events: string[] | null;
+  ratePerSecond: number | null;
+  /** Where they go instead of the webhook's own URL. */
+  url: string | null;
+  /** Only counts. */
+  dryRun: boolean;
+  /** Events chosen so far; all of them once it is done. */
+  matched: number;
+  /** Its deliveries by their state. */
+  deliveries: Record<DeliveryStatus, number>;
+  createdAt: string;
+  finishedAt: string | null;
+  error: string | null;
+}
+
+export type ReplaySelection = 'failed' | 'missed' | 'all';
+export type ReplayStatus = 'running' | 'done' | 'cancelled' | 'failed';
+
+export interface WebhookAudit {
+  spaceId: string;
+  since: string;
+  /** The Space's newest event that was looked at. */
+  sequence: number;
+  /** Nothing unaccounted for, in any subscription. */
+  balanced: boolean;
+  webhooks: WebhookBalance[];
+}
+
+/** owed = delivered + waiting + failed + cancelled + missing. */
+export interface WebhookBalance {
+  webhookId: string;
+  name: string;
+  owed: number;
+  delivered: number;
+  waiting: number;
+  failed: number;
+  cancelled: number;
+  /** Owed, and there is no delivery: not yet taken in, or lost. */
+  missing: number;
+  /** Of those that wait, the ones that nothing would ever send. */
+  stuck: number;
+  /** Some of the missing, by event id. */
+  examples: string[];
+}
 
 /** One attempt of a delivery, as its owner sees it. */
 export interface DeliveryAttempt {

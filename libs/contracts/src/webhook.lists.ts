@@ -33,3 +33,16 @@ export const deliveryList = {
   },
   defaultSort: { field: 'id', order: 'desc' },
 } as const satisfies ListDefinition;
+
+/** `GET /api/v1/webhooks/{id}/replays`: newest first. */
+export const replayList = {
+  name: 'replay',
+  fields: {
+    id: identifier('rpl_'),
+    status: enumeration(['running', 'done', 'cancelled', 'failed'], 'FS'),
+    dryRun: boolean('FS'),
+    createdAt: datetime('FSI'),
+    finishedAt: datetime('FS'),
+  },
+  defaultSort: { field: 'id', order: 'desc' },
+} as const satisfies ListDefinition;

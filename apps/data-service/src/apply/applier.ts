@@ -43,8 +43,8 @@ const ensurePartitions = statement(
  */
 const tuneSession = statement(
   'apply.tune',
-  `select set_config('idle_session_timeout', '4s', false),
-          set_config('idle_in_transaction_session_timeout', '4s', false),
+  `select set_config('idle_session_timeout', '3500', false),
+          set_config('idle_in_transaction_session_timeout', '3500', false),
           set_config('tcp_keepalives_idle', '2', false),
           set_config('tcp_keepalives_interval', '1', false),
           set_config('tcp_keepalives_count', '2', false),
@@ -204,6 +204,7 @@ export class Applier implements OnApplicationBootstrap {
     this.intakes = [live, backfill];
 
     let natsSeenAt = Date.now();
+    let sessionUsedAt = Date.now();
     let partitionsOfDay = utcDay();
     let lost = false;
     void session.lost.then(() => {
@@ -220,8 +221,15 @@ export class Applier implements OnApplicationBootstrap {
       live.keepOpen();
       backfill.keepOpen();
       const intake = this.choose(live, backfill);
-      if (intake) await this.applyNext(session, intake);
-      else if (!(await this.wake.within(heartbeatMs))) await queries.query(heartbeat);
+      if (intake) {
+        await this.applyNext(session, intake);
+        sessionUsedAt = Date.now();
+      } else if (Date.now() - sessionUsedAt >= heartbeatMs) {
+        await queries.query(heartbeat);
+        sessionUsedAt = Date.now();
+      } else {
+        await this.wake.within(heartbeatMs);
+      }
     }
   }
 

@@ -109,7 +109,7 @@ export class Intake {
     this.waiting = [];
     this.broken = false;
     try {
-      const stream = await this.stateOfStream();
+      const stream = await this.link.whileConnected(this.stateOfStream());
       const { from, note } = resume(this.position, stream);
       if (note) this.log.warn({ stream: this.stream, position: this.position.sequence, from, ...stream }, note);
       this.created = stream.created;

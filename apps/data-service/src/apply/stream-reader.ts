@@ -93,7 +93,7 @@ export class StreamReader {
       mem_storage: true,
       num_replicas: 1,
     };
-    const info = await manager.consumers.add(this.options.stream, config);
+    const info = await link.whileConnected(manager.consumers.add(this.options.stream, config));
     this.consumer = info.name;
     this.inbox = createInbox();
     this.subscription = this.connection.subscribe(this.inbox, {

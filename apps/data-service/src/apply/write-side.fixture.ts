@@ -14,20 +14,30 @@ import { Applier } from './applier';
 
 const log = Log.create('test', 'silent');
 
+const migrate = (url: string) => runMigrations({ url, schema: 'data', migrations, log });
+
+async function client(url: string): Promise<Client> {
+  const made = new Client({ connectionString: url });
+  // A test that stops the server connects again.
+  made.on('error', () => undefined);
+  await made.connect();
+  return made;
+}
+
 /** A migrated database and a NATS with our streams, for one test file. */
 export class WriteSideServers {
   private constructor(
     readonly database: FreshDatabase,
     readonly nats: FreshNats,
-    readonly sql: Client,
+    private sql: Client,
     readonly publisher: NatsConnection,
   ) {}
 
-  static async start(): Promise<WriteSideServers> {
-    const migrate = (url: string) => runMigrations({ url, schema: 'data', migrations, log });
-    const [database, nats] = await Promise.all([freshDatabase({ name: 'data', migrate }), freshNats()]);
-    const sql = new Client({ connectionString: database.url });
-    await sql.connect();
+  /** On the test run's PostgreSQL, or on one that a test may stop. */
+  static async start(given?: FreshDatabase): Promise<WriteSideServers> {
+    if (given) await migrate(given.url);
+    const [database, nats] = await Promise.all([given ?? freshDatabase({ name: 'data', migrate }), freshNats()]);
+    const sql = await client(database.url);
     const link = new NatsLink({ natsUrl: nats.url }, 'test', log);
     await link.whenConnected();
     await ensureStreams(link, 1);
@@ -41,6 +51,10 @@ export class WriteSideServers {
     await this.sql.end();
     await this.nats.stop();
     await this.database.drop();
+  }
+
+  async reconnect(): Promise<void> {
+    this.sql = await client(this.database.url);
   }
 
   async rows<R extends QueryResultRow>(text: string, values: unknown[] = []): Promise<R[]> {

@@ -14,7 +14,7 @@ const logHeader = 'Keyturn-Log';
 
 const maxBatch = 500;
 const maxBatchBytes = 4 * 1024 * 1024;
-const ackTimeoutMs = 5_000;
+const ackTimeoutMs = 3_000;
 const savePositionEveryMs = 1_000;
 const retryFirstMs = 50;
 const retryMostMs = 2_000;
@@ -182,10 +182,9 @@ export class Relay {
       else header.set('Nats-Expected-Last-Msg-Id', rows[index - 1]?.event_id ?? '');
       if (index < last) connection.publish(eventsSubject(event), event.payload, { headers: header });
       else {
-        const answer = await connection.request(eventsSubject(event), event.payload, {
-          headers: header,
-          timeout: ackTimeoutMs,
-        });
+        const answer = await this.link.whileConnected(
+          connection.request(eventsSubject(event), event.payload, { headers: header, timeout: ackTimeoutMs }),
+        );
         return placeOf(answer.json<PublishAnswer>(), rows.length, lastSequence);
       }
     }
@@ -198,7 +197,7 @@ export class Relay {
    * know, because the database was restored from an older copy, counts for nothing.
    */
   private async findPlace(): Promise<Relayed> {
-    const state = await streamState(this.link, stream);
+    const state = await this.link.whileConnected(streamState(this.link, stream));
     if (!state) throw new Error(`stream ${stream} is not there`);
     const [row] = await this.queries().query<{ sequence: string; moment: string; stream_created: Date | null }>(
       readPosition,
@@ -221,7 +220,7 @@ export class Relay {
     for (let seq = last; seq >= Math.max(first, last - lookBack, 1); seq--) {
       let message: StoredMsg;
       try {
-        message = await manager.streams.getMessage(stream, { seq });
+        message = await this.link.whileConnected(manager.streams.getMessage(stream, { seq }));
       } catch (error) {
         if (error instanceof NatsError && error.api_error?.code === 404) continue;
         throw error;

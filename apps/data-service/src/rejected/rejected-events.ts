@@ -64,7 +64,8 @@ export class RejectedEvents {
     const msgID = `${message.stream}-${message.sequence}-${message.storedAt.getTime()}`;
     for (let attempt = 1; ; attempt++) {
       try {
-        await this.link.jetstream().publish(subject, message.bytes.subarray(0, limit), { headers: header, msgID });
+        const bytes = message.bytes.subarray(0, limit);
+        await this.link.whileConnected(this.link.jetstream().publish(subject, bytes, { headers: header, msgID }));
         return;
       } catch (error) {
         // Without NATS nothing is lost by waiting. But a stream that is full, say, must not hold up what comes behind.

@@ -25,6 +25,7 @@ export interface NatsSettings {
 export class NatsLink {
   private current: NatsConnection | undefined;
   private up = false;
+  private broken = new AbortController();
   private readonly first: Promise<NatsConnection>;
   private closing = false;
 
@@ -66,6 +67,8 @@ export class NatsLink {
     for await (const status of connection.status()) {
       if (status.type === Events.Disconnect) {
         this.up = false;
+        this.broken.abort();
+        this.broken = new AbortController();
         if (!this.closing) this.log.warn({}, 'nats disconnected');
       } else if (status.type === Events.Reconnect) {
         this.up = true;
@@ -83,6 +86,19 @@ export class NatsLink {
   connection(): NatsConnection {
     if (!this.current || !this.up) throw unavailable('NATS cannot be reached');
     return this.current;
+  }
+
+  /**
+   * What `work` comes to, or `UNAVAILABLE` as soon as the connection breaks: what was asked before is not answered behind
+   * it, and to find that out by a time-out takes seconds.
+   */
+  whileConnected<T>(work: Promise<T>): Promise<T> {
+    const { signal } = this.broken;
+    return new Promise((resolve, reject) => {
+      const onBroken = () => reject(unavailable('The connection to NATS broke'));
+      signal.addEventListener('abort', onBroken, { once: true });
+      work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onBroken));
+    });
   }
 
   /** Waits for the first connection. Subscriptions made on it survive every reconnect. */

@@ -99,7 +99,7 @@ function walkWithNulls(parts: Parts): string {
   const { key, type } = plan.sort;
   const order = `order by ${key} ${query.order}, r.id ${query.order}`;
   const from = `from ${mapping.table} r where ${chosen}`;
-  const filledPosition = after?.value == null ? '' : ` and ${behind(parts, 'r.id', key, after, values)}`;
+  const filledPosition = after === null || after.value === null ? '' : ` and ${behind(parts, 'r.id', key, after, values)}`;
   const unsetPosition =
     after === null || after.value !== null ? '' : ` and r.id ${sign(query)} ${values.add(after.id, 'bigint')}`;
   const unsetOnly = after !== null && after.value === null;

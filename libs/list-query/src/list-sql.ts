@@ -66,18 +66,22 @@ function predicates(mapping: TableMapping, query: ListQuery, parameters: readonl
     if (!column) throw new Error(`${mapping.table} has no column for ${filter.field}`);
     return filterSql(column, filter, values);
   });
-  return ['r.space_id = $1', ...(mapping.where ?? []), ...fixed, ...filters, ...searches(mapping, query, values)];
+  const own = mapping.searchTable === undefined ? searches(mapping, query, values) : [];
+  return ['r.space_id = $1', ...(mapping.where ?? []), ...fixed, ...filters, ...own];
 }
 
+/** A trigram index finds a word by three letters or digits in a row. */
+const hasTrigram = /[\p{L}\p{N}]{3}/u;
+
+/** Every word must occur. */
 function searches({ table, search, searchTable }: TableMapping, query: ListQuery, values: Values): string[] {
-  if (query.search.length === 0) return [];
-  const patterns = query.search.map((word) => values.add(containing(word), 'text'));
-  if (searchTable) {
-    const words = patterns.map((pattern) => `s.search_text like ${pattern}`).join(' and ');
-    return [`r.id in (select s.id from ${searchTable} s where s.space_id = $1 and ${words})`];
-  }
-  if (search === undefined) throw new Error(`${table} has nothing to search in`);
-  return patterns.map((pattern) => `${search} like ${pattern}`);
+  const text = searchTable === undefined ? search : 's.search_text';
+  return query.search.map((word) => {
+    if (text === undefined) throw new Error(`${table} has nothing to search in`);
+    // A shorter word would read the whole index, all Spaces of it; another collation hides the index from the plan.
+    const searched = hasTrigram.test(word) ? text : `(${text}) collate "C"`;
+    return `${searched} like ${values.add(containing(word), 'text')}`;
+  });
 }
 
 /** One ordered pass along the index of a sort whose key is never null. */
@@ -99,7 +103,8 @@ function walkWithNulls(parts: Parts): string {
   const { key, type } = plan.sort;
   const order = `order by ${key} ${query.order}, r.id ${query.order}`;
   const from = `from ${mapping.table} r where ${chosen}`;
-  const filledPosition = after === null || after.value === null ? '' : ` and ${behind(parts, 'r.id', key, after, values)}`;
+  const filledPosition =
+    after === null || after.value === null ? '' : ` and ${behind(parts, 'r.id', key, after, values)}`;
   const unsetPosition =
     after === null || after.value !== null ? '' : ` and r.id ${sign(query)} ${values.add(after.id, 'bigint')}`;
   const unsetOnly = after !== null && after.value === null;
@@ -123,16 +128,29 @@ function walkWithNulls(parts: Parts): string {
 
 /** All matches, then the page among them. */
 function gather(parts: Parts): string {
-  const { mapping, plan, query, chosen, after, values } = parts;
+  const { plan, query, after, values } = parts;
   const counted = plan.total === 'counted';
-  // Kept together where they are needed twice, and where a search must not be tried row by row along some index.
-  const materialized = counted || query.search.length > 0 ? 'materialized' : 'not materialized';
+  // Kept together where they are needed twice, and where a search must not be tried row by row along some index. Else they
+  // pass by, behind an `offset 0` that keeps their key from being computed anew for every use of it.
+  const kept = counted || query.search.length > 0;
   const position = after === null ? '' : `where ${behindInHits(parts, after, values)}`;
   const order = `key ${query.order} nulls last, id ${query.order}`;
-  const prefix = `with hits as ${materialized} (
-    select r.id, ${plan.sort.key} as key from ${mapping.table} r where ${chosen})`;
+  const prefix = `with hits as ${kept ? '' : 'not '}materialized (\n    ${hitsOf(parts)}${kept ? '' : ' offset 0'})`;
   const page = `select id, key from hits ${position} order by ${order} ${limitOf(parts)}`;
   return answer(parts, prefix, page, order);
+}
+
+/** Id and key of every match. The searched text may have a table of its own, which is all that some searches need. */
+function hitsOf(parts: Parts): string {
+  const { mapping, plan, query, chosen, values } = parts;
+  const { table, searchTable, where, parameters } = mapping;
+  if (query.search.length === 0 || searchTable === undefined)
+    return `select r.id, ${plan.sort.key} as key from ${table} r where ${chosen}`;
+  const found = `s.space_id = $1 and ${searches(mapping, query, values).join(' and ')}`;
+  if (byId(parts) && query.filters.length === 0 && !where && !parameters)
+    return `select s.id, s.id as key from ${searchTable} s where ${found}`;
+  return `select r.id, ${plan.sort.key} as key
+    from ${searchTable} s join ${table} r on r.space_id = s.space_id and r.id = s.id where ${found} and ${chosen}`;
 }
 
 /** The statement around a page: its texts in one, how many there are, where the next page begins, and the total. */

@@ -1,5 +1,5 @@
 import { phoneKeys, searchText, type AnyRecord, type Resource } from '@keyturn/contracts';
-import { recordTable } from '../records/record-table';
+import { phoneKey, recordTable } from '../records/record-table';
 import {
   arrayLiteral,
   bigintArray,
@@ -53,10 +53,9 @@ function column<T>(name: string, type: string, value: (row: RecordRow) => T): Wr
   return { name, elementType: type, encode: (rows) => encoder(rows.map(value) as never[]) };
 }
 
-const keyColumns = [
-  column('space_id', 'bigint', ({ spaceId }) => spaceId.slice('spc_'.length)),
-  column('id', 'bigint', ({ record }) => record.id),
-];
+const spaceOf = ({ spaceId }: RecordRow) => spaceId.slice('spc_'.length);
+
+const keyColumns = [column('space_id', 'bigint', spaceOf), column('id', 'bigint', ({ record }) => record.id)];
 
 const moment = 'timestamp(3) with time zone';
 
@@ -64,6 +63,9 @@ const moment = 'timestamp(3) with time zone';
 export function searchColumns(resource: Resource): readonly WrittenColumn[] {
   return [...keyColumns, column('search_text', 'text', ({ record }) => searchText(resource, record))];
 }
+
+const phoneKeysOf = (resource: Resource) => (row: RecordRow) =>
+  phoneKeys(resource, row.record).map((digits) => phoneKey(spaceOf(row), digits));
 
 /** Every column that is written; what Postgres computes itself is left to it. */
 export function writtenColumns(resource: Resource): readonly WrittenColumn[] {
@@ -76,6 +78,6 @@ export function writtenColumns(resource: Resource): readonly WrittenColumn[] {
     column('version', 'bigint', ({ version }) => version),
     column('event_time', moment, ({ time }) => time),
     column('json', 'text', ({ json }) => json),
-    ...(table.hasPhoneKeys ? [column('phone_keys', 'text[]', ({ record }) => phoneKeys(resource, record))] : []),
+    ...(table.hasPhoneKeys ? [column('phone_keys', 'text[]', phoneKeysOf(resource))] : []),
   ];
 }

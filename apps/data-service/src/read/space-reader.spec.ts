@@ -20,7 +20,7 @@ import { Metrics } from '@keyturn/platform/metrics';
 import { freshDatabase, type FreshDatabase } from '@keyturn/testing';
 import { migrations } from '../migrations';
 import { recordMapping } from '../records/record-mappings';
-import { recordTable } from '../records/record-table';
+import { phoneKey, recordTable } from '../records/record-table';
 import type { DataSettings } from '../settings';
 import { ReadPools } from './read-pools';
 import { SpaceReader } from './space-reader';
@@ -68,7 +68,8 @@ async function store(space: number, resource: Resource, records: readonly AnyRec
       ['event_time', record.updatedAt],
       ['json', representation(resource, record)],
     ];
-    if (table.hasPhoneKeys) row.push(['phone_keys', phoneKeys(resource, record)]);
+    if (table.hasPhoneKeys)
+      row.push(['phone_keys', phoneKeys(resource, record).map((digits) => phoneKey(String(space), digits))]);
     const names = row.map(([name]) => `"${name}"`).join(', ');
     const places = row.map((_, i) => `$${i + 1}`).join(', ');
     await client.query(

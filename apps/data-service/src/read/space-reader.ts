@@ -12,7 +12,7 @@ import {
 import { explanationOf, listStatement, type ListRow, type SessionKind } from '@keyturn/list-query';
 import { spaceNumber, statement, type Statement } from '@keyturn/platform/database';
 import { recordMapping } from '../records/record-mappings';
-import { recordTable } from '../records/record-table';
+import { phoneKey, recordTable } from '../records/record-table';
 import { ReadPools } from './read-pools';
 import { sparseRows } from './sparse-rows';
 
@@ -51,12 +51,12 @@ export class SpaceReader {
 
   /** The contact that has this telephone number, in national digits; of several the one last updated (T-064). */
   async lookup(spaceId: string, phone: string, fields: readonly string[] | null): Promise<string> {
-    return this.text(spaceId, lookupOf(phone), fields);
+    return this.text(spaceId, lookupOf(spaceId, phone), fields);
   }
 
   /** How Postgres carries a read out. */
   async explain(spaceId: string, read: Read): Promise<string> {
-    const { statement: explained, values, sessions } = preparedOf(read);
+    const { statement: explained, values, sessions } = preparedOf(spaceId, read);
     return this.pools.of(sessions).session('a plan is seen on the connection that has it', async (session) => {
       // Every other door of this class binds the Space as `$1`; EXECUTE takes literals, so it is one here.
       const { prepare, explain, deallocate } = explanationOf(explained.text, [spaceNumber(spaceId), ...values]);
@@ -82,14 +82,14 @@ export class SpaceReader {
   }
 }
 
-function preparedOf(read: Read): Prepared {
+function preparedOf(spaceId: string, read: Read): Prepared {
   switch (read.operation) {
     case 'data.list':
       return listStatement(recordMapping(collectionOf(read.collection)), read.query);
     case 'data.detail':
       return detailOf(read.collection, read.id);
     case 'data.lookup':
-      return lookupOf(read.phone);
+      return lookupOf(spaceId, read.phone);
   }
 }
 
@@ -119,13 +119,16 @@ function detailStatement(collection: Collection): Statement {
 
 const contacts = recordTable(contactResource).qualified;
 
-/** The Space is compared as the index of telephone numbers has it, which keeps the plan from walking all its contacts. */
+/** A key names its Space already; saying so once more would let the plan walk all contacts of the Space for it. */
 const lookupStatement = statement(
   'lookup',
-  `with hits as materialized (
-    select r.id, r.updated_at from ${contacts} r where (r.space_id + 0) = $1 and r.phone_keys @> array[$2::text])
+  `with hits as materialized (select r.id, r.updated_at from ${contacts} r where r.phone_keys @> array[$2::text])
   select (select r.json from ${contacts} r where r.space_id = $1 and r.id = hit.id) as json
   from (select id from hits order by updated_at desc, id desc limit 1) hit`,
 );
 
-const lookupOf = (phone: string): Prepared => ({ statement: lookupStatement, values: [phone], sessions: 'walk' });
+const lookupOf = (spaceId: string, phone: string): Prepared => ({
+  statement: lookupStatement,
+  values: [phoneKey(spaceNumber(spaceId), phone)],
+  sessions: 'walk',
+});

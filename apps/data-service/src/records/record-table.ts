@@ -37,7 +37,7 @@ export interface RecordTable {
   readonly searchTable: string;
   /** The fields' columns. Beside them every table has `space_id`, `version`, `event_time`, `json`. */
   readonly columns: readonly RecordColumn[];
-  /** Whether there is a column `phone_keys`, by which a telephone number is looked up (T-065). */
+  /** Whether there is a column `phone_keys`, by which a telephone number is looked up (T-065): see {@link phoneKey}. */
   readonly hasPhoneKeys: boolean;
 }
 
@@ -56,8 +56,8 @@ const typeOf: Record<FieldKind, string> = {
 
 const neverNull = new Set(['id', 'createdAt', 'updatedAt']);
 
-/** Code points of a string that its sort looks at: an index entry must fit a third of a page (2,704 bytes). */
-export const sortKeyLength = 500;
+/** National digits as `phone_keys` holds them: with their Space, so that one index entry has one Space's contacts. */
+export const phoneKey = (space: string, digits: string) => `${space}:${digits}`;
 
 /** The generated column by which an indexed string sorts: `last_name_sort`. */
 export const sortColumnName = (field: string) => `${snakeCase(field)}_sort`;

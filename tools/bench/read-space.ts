@@ -55,7 +55,7 @@ export async function fillSpace(system: TestSystem, files: number): Promise<Read
     'select id as value from data.file where space_id = $1 order by (id * 7919) % 1000003, id limit 500',
   );
   const phones = await column(
-    `select phone_keys[1] as value from data.contact where space_id = $1 and cardinality(phone_keys) > 0
+    `select split_part(phone_keys[1], ':', 2) as value from data.contact where space_id = $1 and cardinality(phone_keys) > 0
      order by (id * 7919) % 1000003, id limit 500`,
   );
   await database.end();

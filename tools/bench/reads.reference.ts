@@ -11,14 +11,15 @@ export async function serveReference(databaseUrl: string, space: string): Promis
   const list = {
     name: 'list',
     text: `select (select string_agg(page.json, ',') from (
-             select json from data.file where space_id = $1 order by id limit 25) page) as rows,
+             select json from data.file_state where space_id = $1 order by id limit 25) page) as rows,
            (select total from data.counter where space_id = $1 and collection = 'files') as total`,
   };
-  const detail = { name: 'detail', text: 'select json from data.file where space_id = $1 and id = $2' };
+  const detail = { name: 'detail', text: 'select json from data.file_state where space_id = $1 and id = $2' };
   const lookup = {
     name: 'lookup',
-    text: `select json from data.contact where space_id = $1 and phone_keys @> array[$2]
-           order by updated_at desc, id desc limit 1`,
+    text: `select json from data.contact_state where space_id = $1 and id = (
+             select id from data.contact where phone_keys @> array[$1::bigint || ':' || $2]
+             order by updated_at desc, id desc limit 1)`,
   };
 
   const answer = async (url: string): Promise<string> => {

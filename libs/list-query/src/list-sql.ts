@@ -86,10 +86,10 @@ function searches({ table, search, searchTable }: TableMapping, query: ListQuery
 
 /** One ordered pass along the index of a sort whose key is never null. */
 function walk(parts: Parts): string {
-  const { mapping, plan, query, chosen, after, values } = parts;
+  const { plan, query, chosen, after, values } = parts;
   const position = after === null ? '' : ` and ${behind(parts, 'r.id', plan.sort.key, after, values)}`;
   const order = byId(parts) ? `r.id ${query.order}` : `${plan.sort.key} ${query.order}, r.id ${query.order}`;
-  const page = `select ${columnsOf(parts)} from ${mapping.table} r
+  const page = `select ${columnsOf(parts)} from ${plan.table} r
     where ${chosen}${position} order by ${order} ${limitOf(parts)}`;
   return answer(parts, '', page, byId(parts) ? `id ${query.order}` : `key ${query.order}, id ${query.order}`);
 }
@@ -99,10 +99,10 @@ function walk(parts: Parts): string {
  * page has room left, those without: two ordered passes along the same index.
  */
 function walkWithNulls(parts: Parts): string {
-  const { mapping, plan, query, chosen, after, values, limit, offset } = parts;
+  const { plan, query, chosen, after, values, limit, offset } = parts;
   const { key, type } = plan.sort;
   const order = `order by ${key} ${query.order}, r.id ${query.order}`;
-  const from = `from ${mapping.table} r where ${chosen}`;
+  const from = `from ${plan.table} r where ${chosen}`;
   const filledPosition =
     after === null || after.value === null ? '' : ` and ${behind(parts, 'r.id', key, after, values)}`;
   const unsetPosition =
@@ -143,7 +143,8 @@ function gather(parts: Parts): string {
 /** Id and key of every match. The searched text may have a table of its own, which is all that some searches need. */
 function hitsOf(parts: Parts): string {
   const { mapping, plan, query, chosen, values } = parts;
-  const { table, searchTable, where, parameters } = mapping;
+  const { searchTable, where, parameters } = mapping;
+  const { table } = plan;
   if (query.search.length === 0 || searchTable === undefined)
     return `select r.id, ${plan.sort.key} as key from ${table} r where ${chosen}`;
   const found = `s.space_id = $1 and ${searches(mapping, query, values).join(' and ')}`;
@@ -180,7 +181,7 @@ function columnsOf({ mapping, plan }: Parts, key = plan.sort.key): string {
 
 /** One row's text by its id: always through the primary key, which a join would leave to the planner. */
 function textOf({ mapping }: Parts, id: string): string {
-  return `(select ${mapping.json} from ${mapping.table} r where r.space_id = $1 and r.id = ${id})`;
+  return `(select ${mapping.json} from ${mapping.jsonTable ?? mapping.table} r where r.space_id = $1 and r.id = ${id})`;
 }
 
 function totalOf({ mapping, plan, chosen }: Parts): string {
@@ -192,7 +193,7 @@ function totalOf({ mapping, plan, chosen }: Parts): string {
     case 'counted':
       return plan.strategy === 'gather'
         ? '(select count(*) from hits)'
-        : `(select count(*) from ${mapping.table} r where ${chosen})`;
+        : `(select count(*) from ${plan.table} r where ${chosen})`;
   }
 }
 

@@ -13,6 +13,8 @@ export interface ListPlan {
   /** Which connections it runs on: see {@link sessionSettings}. */
   readonly sessions: SessionKind;
   readonly sort: ColumnMapping;
+  /** The table whose rows are walked or gathered. */
+  readonly table: string;
   /** Keys first, texts of the page's rows afterwards: skipping rows costs less without them. */
   readonly deferred: boolean;
   /** How the total is found; cursor walks have none. */
@@ -54,14 +56,21 @@ export function planList(mapping: TableMapping, query: ListQuery): ListPlan {
   const total = !numbered ? 'none' : chosen || !mapping.total ? 'counted' : 'kept';
   // A numbered page of chosen rows needs them all for its total. A cursor page does not: it may stop when it is full.
   const walks = sort.indexed && query.search.length === 0 && !(chosen && numbered);
-  if (!walks) return { strategy: 'gather', sessions: 'scan', sort, deferred: true, total };
+  if (!walks) return { strategy: 'gather', sessions: 'scan', sort, table: mapping.table, deferred: true, total };
+  const table = textsAlone(mapping, query) ? (mapping.jsonTable ?? mapping.table) : mapping.table;
   return {
     strategy: 'walk',
     sessions: chosen ? 'scan' : 'walk',
     sort,
-    deferred: offsetOf(query) > BigInt(shallowOffset),
+    table,
+    deferred: table !== (mapping.jsonTable ?? mapping.table) || offsetOf(query) > BigInt(shallowOffset),
     total,
   };
+}
+
+/** All rows in the order of their ids: the table of texts has that much itself. */
+function textsAlone({ columns, where, parameters }: TableMapping, { sort, filters }: ListQuery): boolean {
+  return columns[sort]?.sql === 'r.id' && filters.length === 0 && !where && !parameters;
 }
 
 /** Rows before a numbered page. Page numbers go beyond what a double can multiply. */

@@ -25,6 +25,8 @@ export interface TableMapping {
   readonly parameters?: readonly { readonly sql: string; readonly type: ColumnType }[];
   /** One row as JSON text. */
   readonly json: string;
+  /** The table that `json` speaks of as `r`, where it is another one, keyed by the same `space_id` and `id`. */
+  readonly jsonTable?: string;
   readonly columns: Readonly<Record<string, ColumnMapping>>;
   /** Text that `search=` looks into, folded. */
   readonly search?: string;

@@ -33,7 +33,7 @@ it('T-102 T-108 a created file is stored, logged and relayed, the payload being 
   const events = await servers.events();
   expect(events).toHaveLength(1);
   expect(events[0]).toMatchObject({ spaceId: 'spc_1', sequence: 1, event: 'file.created', recordId: 7, changed: [] });
-  const [row] = await servers.rows<{ json: string }>('select json from data.file where space_id = 1 and id = 7');
+  const [row] = await servers.rows<{ json: string }>('select json from data.file_state where space_id = 1 and id = 7');
   expect(Buffer.from(events[0]?.payload ?? '').toString()).toBe(
     `{"event":"file.created","data":${row?.json},"timestamp":"2026-03-10T12:00:00.000Z"}`,
   );
@@ -80,7 +80,7 @@ it('X4 T-110 awkward values come through byte for byte', async () => {
     found: true,
   });
   expect(await servers.rows('select phone_keys from data.contact where id = 8')).toEqual([
-    { phone_keys: ['2065551234'] },
+    { phone_keys: ['1:2065551234'] },
   ]);
 });
 

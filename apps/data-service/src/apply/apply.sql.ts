@@ -1,7 +1,7 @@
 import { statement, type Statement } from '@keyturn/platform/database';
 import type { Resource } from '@keyturn/contracts';
 import { recordTable } from '../records/record-table';
-import { searchColumns, writtenColumns, type WrittenColumn } from './record-columns';
+import { searchColumns, stateColumns, writtenColumns, type WrittenColumn } from './record-columns';
 
 /** The statements of the applying transaction. Each takes a whole batch, one array per column. */
 
@@ -91,6 +91,7 @@ export interface TableStatements {
 export interface ResourceStatements {
   readonly find: Statement;
   readonly records: TableStatements;
+  readonly states: TableStatements;
   readonly search: TableStatements;
 }
 
@@ -103,14 +104,15 @@ export function statementsOf(resource: Resource): ResourceStatements {
 }
 
 function makeStatements(resource: Resource): ResourceStatements {
-  const { name, qualified, searchTable } = recordTable(resource);
+  const { name, qualified, stateTable, searchTable } = recordTable(resource);
   return {
     find: statement(
       `apply.find_${name}`,
-      `select r.space_id, r.id, r.version, r.event_time, r.json
-       from unnest($1::bigint[], $2::bigint[]) as k (space_id, id) join ${qualified} r using (space_id, id)`,
+      `select s.space_id, s.id, s.version, s.event_time, s.json
+       from unnest($1::bigint[], $2::bigint[]) as k (space_id, id) join ${stateTable} s using (space_id, id)`,
     ),
     records: tableStatements(name, qualified, writtenColumns(resource)),
+    states: tableStatements(`${name}_state`, stateTable, stateColumns),
     search: tableStatements(`${name}_search`, searchTable, searchColumns(resource)),
   };
 }

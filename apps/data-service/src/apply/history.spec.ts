@@ -138,7 +138,7 @@ async function stored(space: number) {
   for (const name of ['file', 'user', 'task']) {
     const resource = resources.find((each) => each.name === name);
     if (!resource) throw new Error(name);
-    const { qualified, searchTable } = recordTable(resource);
+    const { qualified, stateTable, searchTable } = recordTable(resource);
     const rows = await servers.rows<{
       id: string;
       json: string;
@@ -146,7 +146,9 @@ async function stored(space: number) {
       event_time: Date;
       text: string;
     }>(
-      `select r.*, s.search_text as text from ${qualified} r left join ${searchTable} s using (space_id, id) where space_id = $1`,
+      `select id, t.json, t.version, t.event_time, s.search_text as text
+       from ${qualified} r left join ${stateTable} t using (space_id, id) left join ${searchTable} s using (space_id, id)
+       where space_id = $1`,
       [space],
     );
     for (const { id, json, version, event_time: time, text } of rows) {
@@ -155,8 +157,10 @@ async function stored(space: number) {
       expect(text).toBe(typeof title === 'string' ? title.toLowerCase() : '');
       records[`${name}/${id}`] = { name: title, createdAt: shown['createdAt'], version, time: time.toISOString() };
     }
-    const [search] = await servers.rows(`select count(*)::int as n from ${searchTable} where space_id = $1`, [space]);
-    expect(search).toEqual({ n: rows.length });
+    for (const side of [stateTable, searchTable])
+      expect(await servers.rows(`select count(*)::int as n from ${side} where space_id = $1`, [space])).toEqual([
+        { n: rows.length },
+      ]);
   }
   const tombstones = await servers.rows<{
     resource: string;

@@ -59,6 +59,14 @@ const keyColumns = [column('space_id', 'bigint', spaceOf), column('id', 'bigint'
 
 const moment = 'timestamp(3) with time zone';
 
+/** The record as it is shown, and what orders its states. */
+export const stateColumns: readonly WrittenColumn[] = [
+  ...keyColumns,
+  column('version', 'bigint', ({ version }) => version),
+  column('event_time', moment, ({ time }) => time),
+  column('json', 'text', ({ json }) => json),
+];
+
 /** What `search=` looks into, in a table of its own. */
 export function searchColumns(resource: Resource): readonly WrittenColumn[] {
   return [...keyColumns, column('search_text', 'text', ({ record }) => searchText(resource, record))];
@@ -67,7 +75,7 @@ export function searchColumns(resource: Resource): readonly WrittenColumn[] {
 const phoneKeysOf = (resource: Resource) => (row: RecordRow) =>
   phoneKeys(resource, row.record).map((digits) => phoneKey(spaceOf(row), digits));
 
-/** Every column that is written; what Postgres computes itself is left to it. */
+/** The fields' columns that are written; what Postgres computes itself is left to it. */
 export function writtenColumns(resource: Resource): readonly WrittenColumn[] {
   const table = recordTable(resource);
   return [
@@ -75,9 +83,6 @@ export function writtenColumns(resource: Resource): readonly WrittenColumn[] {
     ...table.columns.flatMap(({ name, type, value }) =>
       value && name !== 'id' ? [column(name, type, ({ record }) => value(record))] : [],
     ),
-    column('version', 'bigint', ({ version }) => version),
-    column('event_time', moment, ({ time }) => time),
-    column('json', 'text', ({ json }) => json),
     ...(table.hasPhoneKeys ? [column('phone_keys', 'text[]', phoneKeysOf(resource))] : []),
   ];
 }

@@ -64,8 +64,9 @@ const isDeleted = (state: RecordState | undefined) => state?.kind === 'deleted';
 
 async function writeRecords(queries: Queries, changed: readonly ChangedRecord[]): Promise<void> {
   for (const [resource, ofResource] of byResource(changed)) {
-    const { records, search } = statementsOf(resource);
+    const { records, states, search } = statementsOf(resource);
     await upsert(queries, records, ofResource);
+    await upsert(queries, states, ofResource);
     await upsert(
       queries,
       search,
@@ -73,8 +74,7 @@ async function writeRecords(queries: Queries, changed: readonly ChangedRecord[])
     );
     const gone = ofResource.filter(({ before, after }) => before?.kind === 'live' && isDeleted(after));
     if (gone.length === 0) continue;
-    await queries.query(records.remove, names(gone));
-    await queries.query(search.remove, names(gone));
+    for (const table of [records, states, search]) await queries.query(table.remove, names(gone));
   }
   const buried = changed.filter(({ after }) => isDeleted(after));
   if (buried.length)

@@ -3,7 +3,6 @@ import {
   collections,
   contactResource,
   notFound,
-  snakeCase,
   type Collection,
   type ListQuery,
   type ListReply,
@@ -109,22 +108,26 @@ function detailOf(collectionName: string, id: number): Prepared {
 }
 
 function detailStatement(collection: Collection): Statement {
-  const { table, json, where = [] } = recordMapping(collection);
-  const chosen = ['r.space_id = $1', 'r.id = $2::bigint', ...where].join(' and ');
+  const { qualified, stateTable } = recordTable(collection.resource);
+  const { where } = recordMapping(collection);
+  // A view shows what the record's own row says it may.
+  const shown = where
+    ? ` and exists (select from ${qualified} r where r.space_id = $1 and r.id = s.id and ${where.join(' and ')})`
+    : '';
   return statement(
-    `detail_${snakeCase(collection.name).replace(/\W/g, '_')}`,
-    `select ${json} as json from ${table} r where ${chosen}`,
+    `detail_${collection.name.replace(/\W/g, '_')}`,
+    `select s.json from ${stateTable} s where s.space_id = $1 and s.id = $2::bigint${shown}`,
   );
 }
 
-const contacts = recordTable(contactResource).qualified;
+const { qualified: contacts, stateTable: contactStates } = recordTable(contactResource);
 
 /** A key names its Space already; saying so once more would let the plan walk all contacts of the Space for it. */
 const lookupStatement = statement(
   'lookup',
   `with hits as materialized (select r.id, r.updated_at from ${contacts} r where r.phone_keys @> array[$2::text])
-  select (select r.json from ${contacts} r where r.space_id = $1 and r.id = hit.id) as json
-  from (select id from hits order by updated_at desc, id desc limit 1) hit`,
+  select s.json from ${contactStates} s
+  where s.space_id = $1 and s.id = (select id from hits order by updated_at desc, id desc limit 1)`,
 );
 
 const lookupOf = (spaceId: string, phone: string): Prepared => ({

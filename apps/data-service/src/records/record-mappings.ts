@@ -3,13 +3,15 @@ import { mapColumns, type TableMapping } from '@keyturn/list-query';
 import { recordTable } from './record-table';
 
 function mappingOf({ name, resource, view }: Collection): TableMapping {
+  const { qualified, stateTable, searchTable } = recordTable(resource);
   return {
-    table: recordTable(resource).qualified,
+    table: qualified,
     // As a literal, so that the view's partial indexes are recognised.
     ...(view ? { where: [`r.${snakeCase(view.field)} = '${view.equals}'`] } : {}),
     json: 'r.json',
+    jsonTable: stateTable,
     columns: mapColumns(resource, { notNull: resource.name === 'file' ? ['status'] : [] }),
-    searchTable: recordTable(resource).searchTable,
+    searchTable,
     total: `select total from data.counter where space_id = $1 and collection = '${name}'`,
   };
 }

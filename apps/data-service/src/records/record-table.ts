@@ -24,8 +24,8 @@ export interface RecordColumn {
 }
 
 /**
- * The tables of a resource. Only what filters, sorts or stays hidden has a column of its own; everything that a caller may
- * see stands in `json`, and what `search=` looks into stands in a table beside it.
+ * The tables of a resource. What filters, sorts or stays hidden has a column; everything that a caller may see stands as JSON
+ * text in the table of states, and what `search=` looks into in a third.
  */
 export interface RecordTable {
   readonly resource: Resource;
@@ -33,9 +33,11 @@ export interface RecordTable {
   readonly name: string;
   /** As SQL says it: `data."user"`. */
   readonly qualified: string;
+  /** `data.file_state`: `space_id`, `id`, `version`, `event_time`, `json`. */
+  readonly stateTable: string;
   /** `data.file_search`: `space_id`, `id`, `search_text`. */
   readonly searchTable: string;
-  /** The fields' columns. Beside them every table has `space_id`, `version`, `event_time`, `json`. */
+  /** The fields' columns; beside them there is `space_id`. */
   readonly columns: readonly RecordColumn[];
   /** Whether there is a column `phone_keys`, by which a telephone number is looked up (T-065): see {@link phoneKey}. */
   readonly hasPhoneKeys: boolean;
@@ -106,6 +108,7 @@ function tableOf(resource: Resource): RecordTable {
     schema: 'data',
     name,
     qualified: name === 'user' ? 'data."user"' : `data.${name}`,
+    stateTable: `data.${name}_state`,
     searchTable: `data.${name}_search`,
     columns: resource === fileResource ? fileColumns() : columnsOf(resource),
     hasPhoneKeys: resource === contactResource,

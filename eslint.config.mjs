@@ -46,11 +46,14 @@ export default tseslint.config(
       '@typescript-eslint/no-unused-vars': ['error', { varsIgnorePattern: '^_', argsIgnorePattern: '^_' }],
       'no-console': 'error',
       'no-restricted-exports': ['error', { restrictDefaultExports: { direct: true } }],
-      eqeqeq: 'error',
+      // `== null` says "neither null nor undefined", which nothing else says as shortly.
+      eqeqeq: ['error', 'always', { null: 'ignore' }],
+      // Taking a property out of an object names it.
+      '@typescript-eslint/no-unused-vars': ['error', { ignoreRestSiblings: true }],
     },
   },
   {
-    files: ['**/*.spec.ts', '**/*.fixture.ts'],
+    files: ['**/*.spec.ts', '**/*.fixture.ts', '**/*-fixture.ts'],
     rules: { '@nx/enforce-module-boundaries': boundaries(['lib:testing']) },
   },
   { files: ['tools/**/*.ts'], rules: { 'no-console': 'off' } },

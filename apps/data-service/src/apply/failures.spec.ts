@@ -267,7 +267,17 @@ async function applied(count: number): Promise<WriteSide> {
 
 it('a database restored from an older copy: the position rewinds, nothing is applied twice, ids stay', async () => {
   await stopSide(await applied(10));
-  const copied = ['space', 'position', 'counter', 'note', 'note_search', 'seen_event', 'event_log', 'tombstone'];
+  const copied = [
+    'space',
+    'position',
+    'counter',
+    'note',
+    'note_state',
+    'note_search',
+    'seen_event',
+    'event_log',
+    'tombstone',
+  ];
   for (const table of copied) await servers.rows(`create table public.copy_${table} as select * from data.${table}`);
   const later = await startSide();
   await publishNotes(5, 9, { type: 'note.deleted', time: '2026-03-10T13:00:00.000Z', id: 'gone' });

@@ -63,8 +63,6 @@ fi
 revision=$(git rev-parse HEAD 2>/dev/null || echo unknown)
 for app in $apps; do
   say "Image keyturn/$app"
-  # The first build installs and keeps that layer for the others; containers of the stages before are in nobody's way.
-  buildah rm --all >/dev/null 2>&1 || true
   # The moment of creation is fixed too, so the same commit gives the same image.
   buildah build --layers --timestamp 0 --ignorefile .dockerignore "${volumes[@]}" \
     --build-arg "NODE_IMAGE=$base" --build-arg "APP=$app" --build-arg "REVISION=$revision" \

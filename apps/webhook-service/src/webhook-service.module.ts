@@ -1,9 +1,12 @@
 import { Module } from '@nestjs/common';
 import { Database } from '@keyturn/platform/database';
 import { SETTINGS } from '@keyturn/platform/service';
-import { AddressPolicy, DeliveryStore, SecretBox, WebhookStore } from '@keyturn/webhook-store';
+import { AddressPolicy, DeliveryStore, ReplayStore, SecretBox, WebhookStore } from '@keyturn/webhook-store';
 import { HealthJudge } from './health/health-judge';
 import { ListConnections } from './list-connections';
+import { ReplayRunner } from './replays/replay-runner';
+import { ReplaysController } from './replays/replays.controller';
+import { ReplaysService } from './replays/replays.service';
 import { RetentionController } from './retention/retention.controller';
 import type { WebhookServiceSettings } from './settings';
 import { DeliveriesController } from './webhooks/deliveries.controller';
@@ -12,11 +15,13 @@ import { WebhooksController } from './webhooks/webhooks.controller';
 import { WebhooksService } from './webhooks/webhooks.service';
 
 @Module({
-  controllers: [WebhooksController, DeliveriesController, RetentionController],
+  controllers: [WebhooksController, DeliveriesController, ReplaysController, RetentionController],
   providers: [
     WebhooksService,
     WebhookHints,
     HealthJudge,
+    ReplaysService,
+    ReplayRunner,
     {
       provide: SecretBox,
       inject: [SETTINGS],
@@ -32,6 +37,12 @@ import { WebhooksService } from './webhooks/webhooks.service';
       provide: WebhookStore,
       inject: [Database, SecretBox, ListConnections],
       useFactory: (...parts: ConstructorParameters<typeof WebhookStore>) => new WebhookStore(...parts),
+    },
+    {
+      provide: ReplayStore,
+      inject: [Database, ListConnections, SETTINGS],
+      useFactory: (database: Database, lists: ListConnections, settings: WebhookServiceSettings) =>
+        new ReplayStore(database, lists, settings.retryScheduleMs.length + 1),
     },
     {
       provide: DeliveryStore,

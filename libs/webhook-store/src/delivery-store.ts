@@ -1,6 +1,6 @@
 import { findDelivery, readAttempts, readDeliveries, resend } from './delivery-statements';
 import type { ListDatabases } from './list-databases';
-import { webhookNumber } from './webhook-store';
+import { deliveryNumber, webhookNumber } from './wire-ids';
 import {
   deliveryList,
   type Delivery,
@@ -162,11 +162,6 @@ export class DeliveryStore {
 function keyOf(text: string): DeliveryKey {
   const [id = '', day = ''] = text.split(':');
   return { id, day };
-}
-
-/** `dlv_7` → `7`; undefined for anything else. */
-export function deliveryNumber(id: string): string | undefined {
-  return /^dlv_([1-9]\d{0,17})$/.exec(id)?.[1];
 }
 
 /** The payload goes in as the text that was sent. */

@@ -17,10 +17,13 @@ import type {
 } from './dispatch-store.types';
 import { about, recoverEndpoint } from './endpoint-health';
 import { endpointHeaders, endpointSecrets } from './endpoint-secrets';
+import { eventColumns, numbers } from './event-columns';
 import { emitOperationalEvent } from './operational-events';
 import { RecordOrder, type OrderKey } from './record-order';
+import { cancelWaiting as cancelReplayed, leftOver } from './replay-statements';
 import { SealedByUnknownKey, type SecretBox } from './secret-box';
 import { addVersion, cancelWaiting } from './webhook-statements';
+import { webhookNumber } from './wire-ids';
 import { testEventName } from '@keyturn/contracts';
 import { spaceId, spaceNumber, type Database, type Queries } from '@keyturn/platform/database';
 
@@ -166,6 +169,8 @@ export class PostgresDispatchStore implements DispatchStore {
     this.tellReady(await this.order.sweep(this.options.gapPatienceMs));
     for (const { id, space_id } of await this.db.query<{ id: string; space_id: string }>(sql.stranded))
       await this.database.inSpace(spaceId(space_id)).query(cancelWaiting, [id]);
+    for (const { id, space_id } of await this.db.query<{ id: string; space_id: string }>(leftOver))
+      await this.database.inSpace(spaceId(space_id)).query(cancelReplayed, [id]);
   }
 
   async retire(instance: InstanceId): Promise<void> {
@@ -223,7 +228,7 @@ export class PostgresDispatchStore implements DispatchStore {
   }
 
   async openTest(instance: InstanceId, test: TestMessage): Promise<AcceptedDelivery | null> {
-    const endpoint = /^wh_([1-9]\d{0,17})$/.exec(test.webhookId)?.[1];
+    const endpoint = webhookNumber(test.webhookId);
     if (!endpoint) return null;
     const [resource] = testEventName.split('.');
     const write = () =>
@@ -332,30 +337,8 @@ export class PostgresDispatchStore implements DispatchStore {
 const dayOf = (event: AcceptedEvent) => event.committedAt.slice(0, 'YYYY-MM-DD'.length);
 
 function acceptColumns(events: readonly AcceptedEvent[]): unknown[] {
-  const offsets: number[] = [];
-  let at = 0;
-  for (const { payload } of events) {
-    offsets.push(at);
-    at += payload.length;
-  }
-  return [
-    events.map((event) => event.id),
-    numbers(events.map((event) => spaceNumber(event.spaceId))),
-    numbers(events.map((event) => event.sequence)),
-    events.map((event) => event.event),
-    events.map((event) => event.event.slice(0, event.event.indexOf('.'))),
-    numbers(events.map((event) => event.recordId)),
-    events.map((event) => event.time),
-    events.map((event) => event.committedAt),
-    events.map((event) => event.changed.join(',')),
-    events.map((event) => event.traceparent ?? null),
-    numbers(events.map((event) => event.payload.length)),
-    numbers(offsets),
-    Buffer.concat(
-      events.map((event) => event.payload),
-      at,
-    ),
-  ];
+  const [ids, ...rest] = eventColumns(events);
+  return [ids, numbers(events.map((event) => spaceNumber(event.spaceId))), ...rest];
 }
 
 const roomValues = ({ total, perEndpoint, ofEndpoint }: Room): unknown[] => [
@@ -387,10 +370,6 @@ function recordColumns(results: readonly AttemptResult[]): unknown[] {
     results.map(({ attempt }) => storable(attempt.body, maxExcerptBytes)),
   ];
 }
-
-/** Postgres's own spelling of an array of numbers: the driver would quote and escape each of them. */
-const numbers = (values: readonly (number | string | null)[]) =>
-  `{${values.map((value) => value ?? 'NULL').join(',')}}`;
 
 /** A receiver's text as Postgres can hold it: bounded, no NUL, whole characters only. */
 function storable(text: string | null, maxBytes = maxBodyBytes): string | null {

@@ -31,6 +31,14 @@ export {
 } from './endpoint-health';
 export { makeListDatabases, type ListDatabases } from './list-databases';
 export { webhookMigrations } from './migrations';
+export {
+  loggedNames,
+  maxReplayWaiting,
+  ReplayStore,
+  type LogPage,
+  type NewReplay,
+  type ReplayJob,
+} from './replay-store';
 export { dropOldDeliveries } from './retention';
 export { SealedByUnknownKey, SecretBox, secretContext } from './secret-box';
 export { newSigningSecret, SigningKey, signatureHeaders, type SignatureHeaders, type SignedMessage } from './signature';

@@ -7,6 +7,7 @@ import { PostgresDispatchStore } from './dispatch-store';
 import type { AcceptedEvent, AttemptResult, InstanceId, Room } from './dispatch-store.types';
 import { makeListDatabases, type ListDatabases } from './list-databases';
 import { webhookMigrations } from './migrations';
+import { ReplayStore } from './replay-store';
 import { SecretBox } from './secret-box';
 import { newSigningSecret } from './signature';
 import { WebhookStore, type NewWebhook, type StoredWebhook } from './webhook-store';
@@ -22,6 +23,7 @@ export class StoreFixture {
     readonly webhooks: WebhookStore,
     readonly dispatch: PostgresDispatchStore,
     readonly deliveryStore: DeliveryStore,
+    readonly replays: ReplayStore,
     private readonly lists: ListDatabases,
   ) {}
 
@@ -41,6 +43,7 @@ export class StoreFixture {
       new WebhookStore(database, secrets, lists),
       new PostgresDispatchStore(database, secrets, { maxAttempts: 9, probeIntervalMs: 60_000 }),
       new DeliveryStore(database, lists, 9),
+      new ReplayStore(database, lists, 9),
       lists,
     );
   }
@@ -57,7 +60,7 @@ export class StoreFixture {
       name: 'test.clear',
       text: `truncate webhooks.space, webhooks.endpoint, webhooks.endpoint_state, webhooks.endpoint_version, webhooks.endpoint_hour,
              webhooks.endpoint_day, webhooks.idempotency, webhooks.message, webhooks.delivery, webhooks.attempt, webhooks.queue,
-             webhooks.dispatcher, webhooks.accepted restart identity cascade`,
+             webhooks.dispatcher, webhooks.accepted, webhooks.replay restart identity cascade`,
     });
   }
 

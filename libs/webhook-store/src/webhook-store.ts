@@ -1,6 +1,8 @@
 import * as sql from './webhook-statements';
 import { endpointHeaders } from './endpoint-secrets';
+import { cancelReplays } from './replay-store';
 import { secretContext, type SecretBox } from './secret-box';
+import { webhookNumber } from './wire-ids';
 import type { ListDatabases } from './list-databases';
 import {
   ApiError,
@@ -75,11 +77,6 @@ export interface Creation<R> {
   readonly quota: number;
   readonly idempotency?: Idempotency | undefined;
   readonly show: (webhook: StoredWebhook) => R;
-}
-
-/** `wh_42` → `42`; undefined for anything else (T-083). */
-export function webhookNumber(id: string): string | undefined {
-  return /^wh_([1-9]\d{0,17})$/.exec(id)?.[1];
 }
 
 /** A page is a list of numbers; the rows are read by them. */
@@ -223,7 +220,7 @@ export class WebhookStore {
         ]);
       if (owes(before) !== owes(after)) await addVersion(tx, spaceId, number, after, position);
       if (before.ordering !== after.ordering) await reorder(tx, spaceId, number, after.ordering, position);
-      if (!after.isActive) await tx.inSpace(spaceId).query(sql.cancelWaiting, [number]);
+      if (!after.isActive) await endDeliveries(tx, spaceId, number);
       return this.stored(row as EndpointRow);
     });
   }
@@ -256,7 +253,7 @@ export class WebhookStore {
     return this.database.transaction('an endpoint and what waits for it go together', async (tx) => {
       const db = tx.inSpace(spaceId);
       if (!(await db.query(sql.remove, [number])).length) return false;
-      await db.query(sql.cancelWaiting, [number]);
+      await endDeliveries(tx, spaceId, number);
       return true;
     });
   }
@@ -339,4 +336,10 @@ async function reorder(
   const db = tx.inSpace(spaceId);
   if (ordering === 'record') await db.query(sql.track, [position]);
   await db.query(sql.orderWaiting, [number, ordering === 'record']);
+}
+
+/** Nothing is sent any more, neither what waits nor what a replay would bring. */
+async function endDeliveries(tx: Transaction, spaceId: string, number: string): Promise<void> {
+  await cancelReplays(tx, spaceId, number);
+  await tx.inSpace(spaceId).query(sql.cancelWaiting, [number]);
 }

@@ -37,7 +37,7 @@ function parseName(value: unknown): string {
   return [...name].length > maxNameLength ? fail(`must have at most ${maxNameLength} characters`) : name;
 }
 
-function parseUrl(value: unknown, policy: AddressPolicy): string {
+export function parseUrl(value: unknown, policy: AddressPolicy): string {
   const url = parseText(value);
   if (url.length > maxUrlLength) fail(`must have at most ${maxUrlLength} characters`);
   const verdict = policy.checkUrl(url);
@@ -59,7 +59,7 @@ function parseEvents(value: unknown): string[] {
 
 const parseFlag = (value: unknown): boolean => (typeof value === 'boolean' ? value : fail('must be true or false'));
 
-function parseRateLimit(value: unknown): number | null {
+export function parseRateLimit(value: unknown): number | null {
   if (value === null) return null;
   return typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= maxRatePerSecond
     ? value

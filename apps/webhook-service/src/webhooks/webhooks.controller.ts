@@ -1,6 +1,7 @@
 import { Controller } from '@nestjs/common';
 import { Payload } from '@nestjs/microservices';
 import { Operation, reply, type RpcCall, type RpcReply } from '@keyturn/platform/rpc';
+import { sparse } from './sparse';
 import { WebhooksService } from './webhooks.service';
 
 @Controller()
@@ -53,10 +54,4 @@ export class WebhooksController {
   async test(@Payload() { request }: RpcCall<'webhooks.test'>): Promise<RpcReply<'webhooks.test'>> {
     return reply(await this.webhooks.test(request.spaceId, request.id));
   }
-}
-
-function sparse<T extends object>(row: T, fields: readonly string[] | null): Partial<T> {
-  return fields === null
-    ? row
-    : (Object.fromEntries(Object.entries(row).filter(([name]) => fields.includes(name))) as Partial<T>);
 }

@@ -3,12 +3,14 @@ import { makeDatabase, runMigrations, type Database } from '@keyturn/platform/da
 import { newUlid } from '@keyturn/platform/ids';
 import { Log } from '@keyturn/platform/logs';
 import type { RpcClient } from '@keyturn/platform/rpc';
+import { Drain } from '@keyturn/platform/service';
 import { freshDatabase, type FreshDatabase } from '@keyturn/testing';
 import {
   AddressPolicy,
   DeliveryStore,
   makeListDatabases,
   PostgresDispatchStore,
+  ReplayStore,
   SecretBox,
   WebhookStore,
   webhookMigrations,
@@ -17,9 +19,20 @@ import {
   type AttemptResult,
   type ListDatabases,
 } from '@keyturn/webhook-store';
+import { ReplayRunner } from '../replays/replay-runner';
+import { ReplaysService } from '../replays/replays.service';
 import type { WebhookServiceSettings } from '../settings';
 import type { WebhookHints } from './webhook-hints';
 import { WebhooksService } from './webhooks.service';
+
+const defaults: Partial<WebhookServiceSettings> = {
+  webhookQuota: 50,
+  testQuota: 10,
+  timeoutMs: 1_000,
+  allowHttp: false,
+  allowCidrs: [],
+  retentionMs: 30 * 24 * 60 * 60 * 1_000,
+};
 
 export const secretsKey = 'a key for tests of at least thirty-two characters';
 
@@ -29,6 +42,8 @@ export class WebhookServiceFixture {
   readonly positions = new Map<string, number>();
   /** Endpoints that a dispatcher was told about. */
   readonly hinted: string[] = [];
+  /** The log of all Spaces. */
+  readonly log: AcceptedEvent[] = [];
   /** How the receiver of a test answers. */
   testAnswer = 200;
 
@@ -39,6 +54,7 @@ export class WebhookServiceFixture {
     readonly store: WebhookStore,
     readonly deliveries: DeliveryStore,
     readonly dispatch: PostgresDispatchStore,
+    readonly replayStore: ReplayStore,
   ) {}
 
   static async open(): Promise<WebhookServiceFixture> {
@@ -57,6 +73,7 @@ export class WebhookServiceFixture {
       new WebhookStore(database, secrets, lists),
       new DeliveryStore(database, lists, 9),
       new PostgresDispatchStore(database, secrets, { maxAttempts: 9, probeIntervalMs: 60_000 }),
+      new ReplayStore(database, lists, 9),
     );
   }
 
@@ -66,31 +83,68 @@ export class WebhookServiceFixture {
   }
 
   service(settings: Partial<WebhookServiceSettings> = {}): WebhooksService {
-    const rpc = {
-      request: async (operation: OperationName, request: never) => ({ head: await this.answer(operation, request) }),
-    } as unknown as RpcClient;
-    const hints = { changed: (id: string) => void this.hinted.push(id) } as unknown as WebhookHints;
-    return new WebhooksService(
-      this.store,
-      this.deliveries,
-      new AddressPolicy({ allowHttp: settings.allowHttp ?? false, allowCidrs: settings.allowCidrs ?? [] }),
-      rpc,
-      hints,
-      { webhookQuota: 50, testQuota: 10, timeoutMs: 1_000, ...settings } as WebhookServiceSettings,
-    );
+    const all = { ...defaults, ...settings } as WebhookServiceSettings;
+    return new WebhooksService(this.store, this.deliveries, new AddressPolicy(all), this.rpc, this.hints, all);
   }
 
-  private async answer(operation: OperationName, request: never): Promise<unknown> {
+  replays(settings: Partial<WebhookServiceSettings> = {}): ReplaysService {
+    const all = { ...defaults, ...settings } as WebhookServiceSettings;
+    const runner = new ReplayRunner(this.replayStore, this.rpc, this.hints, new Drain(), Log.create('test', 'silent'));
+    return new ReplaysService(this.store, this.replayStore, runner, new AddressPolicy(all), all);
+  }
+
+  get rpc(): RpcClient {
+    return {
+      request: async (operation: OperationName, request: never) => {
+        const { body = new Uint8Array(0), ...head } = await this.answer(operation, request);
+        return { head, body };
+      },
+    } as unknown as RpcClient;
+  }
+
+  private get hints(): WebhookHints {
+    return { changed: (id: string) => void this.hinted.push(id) } as unknown as WebhookHints;
+  }
+
+  private async answer(operation: OperationName, request: never): Promise<{ body?: Uint8Array }> {
     switch (operation) {
       case 'data.space.position': {
         const { spaceId } = request as RequestOf<'data.space.position'>;
-        return { sequence: this.positions.get(spaceId) ?? 0 } satisfies ReplyOf<'data.space.position'>;
+        const reply: ReplyOf<'data.space.position'> = { sequence: this.positions.get(spaceId) ?? 0 };
+        return reply as object;
       }
+      case 'data.events':
+        return this.readLog(request as RequestOf<'data.events'>);
       case 'dispatcher.test':
-        return this.sendTest(request as RequestOf<'dispatcher.test'>);
+        return (await this.sendTest(request as RequestOf<'dispatcher.test'>)) as object;
       default:
         throw new Error(`nobody answers ${operation} here`);
     }
+  }
+
+  private readLog(request: RequestOf<'data.events'>): ReplyOf<'data.events'> & { body: Uint8Array } {
+    const chosen = this.log
+      .filter(
+        (event) =>
+          event.spaceId === request.spaceId &&
+          event.sequence > request.after &&
+          event.committedAt >= (request.since ?? '') &&
+          event.committedAt < (request.until ?? '9') &&
+          (request.events === null || request.events.includes(event.event)),
+      )
+      .slice(0, request.limit);
+    const more = chosen.length === request.limit;
+    return {
+      events: chosen.map(({ payload, changed, traceparent, ...event }) => ({
+        ...event,
+        changed: [...changed],
+        traceparent: traceparent ?? null,
+        bytes: request.payloads ? payload.length : 0,
+      })),
+      last: more ? (chosen.at(-1)?.sequence ?? 0) : (this.positions.get(request.spaceId) ?? 0),
+      more,
+      body: Buffer.concat(request.payloads ? chosen.map(({ payload }) => payload) : []),
+    };
   }
 
   private async sendTest({ spaceId, webhookId }: RequestOf<'dispatcher.test'>): Promise<ReplyOf<'dispatcher.test'>> {
@@ -134,7 +188,7 @@ export class WebhookServiceFixture {
     const time = new Date().toISOString();
     const event = 'file.updated';
     const payload = Buffer.from(JSON.stringify({ event, data: { id: 12345, name: 'Ünïcode ✓' }, timestamp: time }));
-    return {
+    const made: AcceptedEvent = {
       id: `evt_${newUlid()}`,
       spaceId,
       sequence,
@@ -146,6 +200,8 @@ export class WebhookServiceFixture {
       payload,
       ...change,
     };
+    this.log.push(made);
+    return made;
   }
 }
 

@@ -2,10 +2,12 @@ import type { MigrationClass } from '@keyturn/platform/database';
 import { Webhooks1763600000000 } from './1763600000000-webhooks';
 import { RecordOrder1763600100000 } from './1763600100000-record-order';
 import { EndpointHealth1763600200000 } from './1763600200000-endpoint-health';
+import { Replays1763600300000 } from './1763600300000-replays';
 
 /** In order; forward only. */
 export const webhookMigrations: readonly MigrationClass[] = [
   Webhooks1763600000000,
   RecordOrder1763600100000,
   EndpointHealth1763600200000,
+  Replays1763600300000,
 ];

@@ -133,7 +133,21 @@ describe('what belongs together', () => {
     expect(cluster.spec).toMatchObject({ instances: 3, enablePDB: true, postgresql: { synchronous: { number: 1 } } });
     const limits = listOf(at(cluster, 'spec.managed.roles')).map(({ connectionLimit }) => Number(connectionLimit));
     const room = Number(at(cluster, 'spec.postgresql.parameters.max_connections'));
-    expect(limits.reduce((sum, limit) => sum + limit, 0)).toBeLessThan(room);
+    // The migration, backups, the operator and whoever looks for a fault come on top.
+    expect(limits.reduce((sum, limit) => sum + limit, 0) + 30).toBeLessThan(room);
+  });
+
+  it('production: every replica that a scaler may make finds its connections', () => {
+    // Pools of one replica: the one that every service has, and those of its settings (README), at their defaults.
+    const pools = { 'api-gateway': 10 + 8, 'data-service': 10 + 8 + 4, 'webhook-service': 10 + 2 * 4, dispatcher: 10 };
+    const roles = listOf(at(only('production', 'Cluster', 'postgres'), 'spec.managed.roles'));
+    for (const [name, connections] of Object.entries(pools)) {
+      const most =
+        at(only('production', 'HorizontalPodAutoscaler', name), 'spec.maxReplicas') ??
+        at(only('production', 'ScaledObject', name), 'spec.maxReplicaCount');
+      const limit = Number(roles.find((role) => String(role.name).replaceAll('_', '-') === name)?.connectionLimit);
+      expect([name, limit >= (Number(most) + 1) * connections]).toEqual([name, true]);
+    }
   });
 
   it('production: dispatchers follow what is due and how old it is, not the stream, and nothing else scales them', () => {

@@ -1,11 +1,13 @@
 import { parseArgs } from 'node:util';
 import type { LoadPlan } from './load';
+import { benchDeliveries } from './deliveries';
+import { serveSink } from './delivery-sink';
 import { runLoad } from './load';
 import { benchReads } from './reads';
 import { serveReference } from './reads.reference';
 
 /**
- * `npm run bench -- reads | deliveries`: figures as JSON lines on stdout, progress on stderr. The other two words are processes
+ * `npm run bench -- reads | deliveries`: figures as JSON lines on stdout, progress on stderr. The other words are processes
  * that a benchmark starts for itself.
  */
 async function main([command, ...rest]: readonly string[]): Promise<void> {
@@ -17,6 +19,19 @@ async function main([command, ...rest]: readonly string[]): Promise<void> {
       });
       await benchReads({ seconds: Number(values.seconds), large: Number(values.large) });
       break;
+    }
+    case 'deliveries': {
+      const { values } = parseArgs({
+        args: [...rest],
+        options: { events: { type: 'string', default: '20000' }, seconds: { type: 'string', default: '20' } },
+      });
+      await benchDeliveries({ events: Number(values.events), seconds: Number(values.seconds) });
+      break;
+    }
+    case 'sink': {
+      process.send?.(await serveSink());
+      process.once('disconnect', () => process.exit(0));
+      return;
     }
     case 'load': {
       const plan = await new Promise<LoadPlan>((resolve) =>

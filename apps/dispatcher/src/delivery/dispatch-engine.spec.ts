@@ -1,5 +1,5 @@
 import { waitFor } from '@keyturn/testing';
-import { DispatcherFixture } from '../testing/dispatcher-fixture';
+import { DispatcherFixture } from '../testing/dispatcher.fixture';
 import { createHmac } from 'node:crypto';
 import { newSigningSecret, PostgresDispatchStore, SecretBox } from '@keyturn/webhook-store';
 import { Webhook } from 'standardwebhooks';

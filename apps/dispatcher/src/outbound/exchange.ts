@@ -193,7 +193,8 @@ class Reply implements Dispatcher.DispatchHandler {
 
   /** Cookies may be a session of the receiver's: they are nobody's business here. */
   headersText(): string {
-    const { 'set-cookie': _cookies, ...shown } = this.headers;
+    const shown = { ...this.headers };
+    delete shown['set-cookie'];
     return JSON.stringify(shown);
   }
 

@@ -340,7 +340,7 @@ describe('what an owner chooses', () => {
     await system.webhooks.setPaused('spc_1', webhook.id, false);
     system.hint(webhook.id);
     await waitFor('all four', () => mine.requests.length === 4);
-    expect((await system.deliveries()).every(({ status }) => status === 'success')).toBe(true);
+    await waitFor('their records', async () => (await system.deliveries()).every(({ status }) => status === 'success'));
   });
 
   it('a rate is held within 5 % over two dispatchers', async () => {

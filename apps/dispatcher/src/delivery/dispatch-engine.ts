@@ -35,7 +35,7 @@ import { Recorder } from './recorder';
 import { effectOf, Sender, type Report } from './sender';
 
 /** Deliveries in memory; what is beyond them waits in the database. */
-const maxHeld = 4_000;
+const maxHeld = 2_000;
 const maxHeldBytes = 48 * 1024 * 1024;
 /** Results that are not written yet: above it the database is too slow, or away, and nothing new is started. */
 const maxUnwritten = 4_000;

@@ -13,7 +13,7 @@ export interface Incoming extends StreamMessage {
 }
 
 /** Of one stream at most so much waits here. */
-const buffer = { maxMessages: 1_000, maxBytes: 8 * 1024 * 1024 };
+const buffer = { maxMessages: 600, maxBytes: 4 * 1024 * 1024 };
 const retryMs = 500;
 
 /**

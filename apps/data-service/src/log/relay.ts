@@ -12,8 +12,8 @@ const stream = 'EVENTS';
 /** Where a message stands in the log; for our own resuming, beside what a dispatcher reads. */
 const logHeader = 'Keyturn-Log';
 
-const maxBatch = 500;
-const maxBatchBytes = 4 * 1024 * 1024;
+const maxBatch = 300;
+const maxBatchBytes = 2 * 1024 * 1024;
 const ackTimeoutMs = 3_000;
 const savePositionEveryMs = 1_000;
 const retryFirstMs = 50;

@@ -1,5 +1,4 @@
 import type { MigrationInterface } from 'typeorm';
-import { DataSource } from 'typeorm';
 import type { Log } from '../logs';
 
 export type MigrationClass = new () => MigrationInterface;
@@ -16,6 +15,8 @@ export async function runMigrations(options: {
   log: Log;
 }): Promise<void> {
   const { url, schema, migrations, log } = options;
+  // Only here: a service that serves has no use for it, and it would cost each of them memory and time to start.
+  const { DataSource } = await import('typeorm');
   const source = new DataSource({
     type: 'postgres',
     url,

@@ -69,6 +69,7 @@ interface LogRow {
   changed: string;
   traceparent: string | null;
   payload: string;
+  bytes_before: string;
 }
 
 /** How far the log is in the stream. */
@@ -132,11 +133,13 @@ export class Relay {
     this.relayed = undefined;
     let failures = 0;
     for (;;) {
+      // Asked before reading, so that what was committed up to the end is still read.
+      const ending = signal.aborted;
       try {
         const more = await this.relayBatch();
         failures = 0;
         if (more) continue;
-        if (signal.aborted) break;
+        if (ending) break;
         if (!(await this.woken.within(savePositionEveryMs))) await this.save();
       } catch (error) {
         if (signal.aborted) return;
@@ -149,25 +152,23 @@ export class Relay {
     await this.save().catch((error: unknown) => this.log.warn({ error: String(error) }, 'relay position not saved'));
   }
 
+  /** Whether there may be more behind it; whoever appends meanwhile wakes us. */
   private async relayBatch(): Promise<boolean> {
     this.relayed ??= await this.findPlace();
-    const rows = await this.queries().query<LogRow>(readLog, [
-      this.relayed.id,
-      this.relayed.moment,
-      this.batchLimit,
-      maxBatchBytes,
-    ]);
+    const limit = this.batchLimit;
+    const { id, moment } = this.relayed;
+    const rows = await this.queries().query<LogRow>(readLog, [id, moment, limit, maxBatchBytes]);
     const last = rows.at(-1);
     if (!last) return false;
     const lastSequence = await this.publish(rows, this.relayed);
     this.relayed = { ...this.relayed, id: Number(last.id), moment: last.moment, lastSequence };
-    this.batchLimit = Math.min(maxBatch, this.batchLimit * 2);
+    this.batchLimit = Math.min(maxBatch, limit * 2);
     this.published.inc(rows.length);
     const now = Date.now();
     for (const { committed_at: committedAt } of rows)
       this.duration.observe(Math.max(0, now - committedAt.getTime()) / 1_000);
     if (now - this.saved.at > savePositionEveryMs) await this.save();
-    return true;
+    return rows.length === limit || Number(last.bytes_before) > maxBatchBytes / 2;
   }
 
   /** Returns the stream's last sequence behind the batch. */

@@ -9,11 +9,13 @@ import { keyCommands } from './commands/keys';
 import { listenCommands } from './commands/listen';
 import { maintenanceCommands } from './commands/maintenance';
 import { spaceCommands } from './commands/spaces';
+import { webhookCommands } from './commands/webhooks';
 
 export const commands: readonly Command[] = [
   ...spaceCommands,
   ...keyCommands,
   ...eventCommands,
+  ...webhookCommands,
   ...demoCommands,
   ...maintenanceCommands,
   ...listenCommands,

@@ -4,6 +4,8 @@ import { SETTINGS } from '@keyturn/platform/service';
 import { AddressPolicy, DeliveryStore, ReplayStore, SecretBox, WebhookStore } from '@keyturn/webhook-store';
 import { HealthJudge } from './health/health-judge';
 import { ListConnections } from './list-connections';
+import { LogReader } from './operations/log-reader';
+import { WebhookOperationsController } from './operations/webhook-operations.controller';
 import { ReplayRunner } from './replays/replay-runner';
 import { ReplaysController } from './replays/replays.controller';
 import { ReplaysService } from './replays/replays.service';
@@ -15,11 +17,18 @@ import { WebhooksController } from './webhooks/webhooks.controller';
 import { WebhooksService } from './webhooks/webhooks.service';
 
 @Module({
-  controllers: [WebhooksController, DeliveriesController, ReplaysController, RetentionController],
+  controllers: [
+    WebhooksController,
+    DeliveriesController,
+    ReplaysController,
+    RetentionController,
+    WebhookOperationsController,
+  ],
   providers: [
     WebhooksService,
     WebhookHints,
     HealthJudge,
+    LogReader,
     ReplaysService,
     ReplayRunner,
     {

@@ -100,6 +100,13 @@ export interface Operations {
   'admin.events.rejected': { request: { spaceId?: string }; reply: { rejected: RejectedEvent[] } };
   /** Whether everything that was owed in a Space is accounted for, per subscription, from the log and the deliveries. */
   'admin.webhooks.audit': { request: { spaceId: string; since?: string }; reply: WebhookAudit };
+  /** Seals secrets anew that are still sealed under a key before `SECRETS_KEY`; `left` is 0 when that key may go. */
+  'admin.webhooks.reseal': { request: Record<string, never>; reply: { resealed: number; left: number } };
+  /** Removes what payloads and answers say of a record, and cancels what waits of it. `resource` as in event names. */
+  'admin.webhooks.erase': {
+    request: { spaceId: string; resource: string; recordId: number };
+    reply: { messages: number; cancelled: number; attempts: number };
+  };
   /** Drops what is older than its owner's retention; `now` is the moment to count from, ISO. */
   'admin.retention.access': { request: { now?: string }; reply: RetentionReport };
   'admin.retention.data': { request: { now?: string }; reply: RetentionReport };

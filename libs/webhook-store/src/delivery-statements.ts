@@ -41,7 +41,9 @@ export const resend = statement(
   `with chosen as (
      select d.id, d.day, d.endpoint_id, d.space_id, d.message_id, d.sequence, d.resource, d.record_id, d.thin, d.attempts, d.status,
             coalesce(cardinality(e.retry_schedule) + 1, $4::int) as round
-     from webhooks.delivery d join webhooks.endpoint e on e.id = d.endpoint_id
+     from webhooks.delivery d
+     join webhooks.endpoint e on e.id = d.endpoint_id
+     join webhooks.message m on m.day = d.day and m.id = d.message_id and m.erased_at is null
      where d.space_id = $1 and d.id = $2 and d.day = $3
    ), queued as (
      insert into webhooks.queue (delivery_id, day, endpoint_id, space_id, message_id, sequence, resource, record_id, thin, state,
@@ -60,4 +62,10 @@ export const resend = statement(
    from chosen join queued on queued.delivery_id = chosen.id
    where d.id = chosen.id and d.day = chosen.day
    returning d.endpoint_id`,
+);
+
+export const findErased = statement(
+  'webhooks.delivery.erased',
+  `select m.id from webhooks.delivery d join webhooks.message m on m.day = d.day and m.id = d.message_id
+   where d.space_id = $1 and d.id = $2 and d.day = $3 and m.erased_at is not null`,
 );

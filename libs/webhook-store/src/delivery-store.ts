@@ -1,7 +1,8 @@
-import { findDelivery, readAttempts, readDeliveries, resend } from './delivery-statements';
+import { findDelivery, findErased, readAttempts, readDeliveries, resend } from './delivery-statements';
 import type { ListDatabases } from './list-databases';
 import { deliveryNumber, webhookNumber } from './wire-ids';
 import {
+  ApiError,
   deliveryList,
   type Delivery,
   type DeliveryAttempt,
@@ -134,6 +135,8 @@ export class DeliveryStore {
   async resend(spaceId: string, webhookId: string, deliveryId: string): Promise<Delivery | undefined> {
     const key = await this.find(spaceId, webhookId, deliveryId);
     if (!key) return undefined;
+    if ((await this.database.inSpace(spaceId).query(findErased, [key.id, key.day])).length)
+      throw new ApiError('CONFLICT', 'The record of this delivery has been erased: there is nothing to send again');
     await this.database.inSpace(spaceId).query(resend, [key.id, key.day, this.maxAttempts]);
     return this.readOne(spaceId, key);
   }

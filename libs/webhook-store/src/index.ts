@@ -5,6 +5,7 @@ export {
   type AddressVerdict,
   type UrlVerdict,
 } from './address-policy';
+export { WebhookLedger } from './audit-store';
 export { ensureDaysAhead } from './days';
 export { DeliveryStore } from './delivery-store';
 export * from './dispatch-store.types';
@@ -39,6 +40,8 @@ export {
   type NewReplay,
   type ReplayJob,
 } from './replay-store';
+export { eraseRecord, type ErasedRecord } from './erasure';
+export { reseal } from './reseal';
 export { dropOldDeliveries } from './retention';
 export { SealedByUnknownKey, SecretBox, secretContext } from './secret-box';
 export { newSigningSecret, SigningKey, signatureHeaders, type SignatureHeaders, type SignedMessage } from './signature';

@@ -12,6 +12,8 @@ import { SecretBox } from './secret-box';
 import { newSigningSecret } from './signature';
 import { WebhookStore, type NewWebhook, type StoredWebhook } from './webhook-store';
 
+export const storeKey = 'a key for tests of at least thirty-two characters';
+
 /** A migrated database of its own, the two stores on it, and the few moves that most tests begin with. */
 export class StoreFixture {
   private sequences = new Map<string, number>();
@@ -34,7 +36,7 @@ export class StoreFixture {
         runMigrations({ url, schema: 'webhooks', migrations: webhookMigrations, log: Log.create('test', 'silent') }),
     });
     const database = makeDatabase(fresh.url);
-    const secrets = new SecretBox('a key for tests of at least thirty-two characters');
+    const secrets = new SecretBox(storeKey);
     const lists = makeListDatabases(fresh.url, 2);
     return new StoreFixture(
       fresh,

@@ -1,16 +1,14 @@
 import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import { ApiError } from '@keyturn/contracts';
 import { Log } from '@keyturn/platform/logs';
-import { RpcClient } from '@keyturn/platform/rpc';
 import { Drain } from '@keyturn/platform/service';
 import { maxReplayWaiting, ReplayStore, type LogPage, type ReplayJob } from '@keyturn/webhook-store';
+import { LogReader } from '../operations/log-reader';
 import { WebhookHints } from '../webhooks/webhook-hints';
 
 const pollMs = 500;
 const pageSize = 200;
 const jobsAtOnce = 4;
-/** A page may hold 200 payloads of 100,000 bytes. */
-const pageDeadlineMs = 10_000;
 const laterMs = 1_000;
 
 /** Works at replays, one page of the log at a time. Several runners share the jobs; one that dies leaves them to others. */
@@ -21,7 +19,7 @@ export class ReplayRunner implements OnApplicationBootstrap {
 
   constructor(
     private readonly replays: ReplayStore,
-    private readonly rpc: RpcClient,
+    private readonly reader: LogReader,
     private readonly hints: WebhookHints,
     private readonly drain: Drain,
     private readonly log: Log,
@@ -82,21 +80,14 @@ export class ReplayRunner implements OnApplicationBootstrap {
 
   private async page(job: ReplayJob): Promise<LogPage> {
     if (job.events.length === 0) return { events: [], last: job.position, more: false };
-    const { head, body } = await this.rpc.request(
-      'data.events',
-      {
-        spaceId: job.spaceId,
-        after: job.position,
-        since: job.since,
-        until: job.until,
-        events: job.events,
-        limit: pageSize,
-        payloads: job.payloads,
-      },
-      { deadlineMs: pageDeadlineMs },
-    );
-    let at = 0;
-    const events = head.events.map((event) => ({ ...event, payload: body.subarray(at, (at += event.bytes)) }));
-    return { events, last: head.last, more: head.more };
+    return this.reader.page({
+      spaceId: job.spaceId,
+      after: job.position,
+      since: job.since,
+      until: job.until,
+      events: job.events,
+      limit: pageSize,
+      payloads: job.payloads,
+    });
   }
 }

@@ -19,6 +19,7 @@ import {
   type AttemptResult,
   type ListDatabases,
 } from '@keyturn/webhook-store';
+import { LogReader } from '../operations/log-reader';
 import { ReplayRunner } from '../replays/replay-runner';
 import { ReplaysService } from '../replays/replays.service';
 import type { WebhookServiceSettings } from '../settings';
@@ -89,7 +90,13 @@ export class WebhookServiceFixture {
 
   replays(settings: Partial<WebhookServiceSettings> = {}): ReplaysService {
     const all = { ...defaults, ...settings } as WebhookServiceSettings;
-    const runner = new ReplayRunner(this.replayStore, this.rpc, this.hints, new Drain(), Log.create('test', 'silent'));
+    const runner = new ReplayRunner(
+      this.replayStore,
+      new LogReader(this.rpc),
+      this.hints,
+      new Drain(),
+      Log.create('test', 'silent'),
+    );
     return new ReplaysService(this.store, this.replayStore, runner, new AddressPolicy(all), all);
   }
 

@@ -1,0 +1,20 @@
+import { Injectable } from '@nestjs/common';
+import type { RequestOf } from '@keyturn/contracts';
+import { RpcClient } from '@keyturn/platform/rpc';
+import type { LogPage } from '@keyturn/webhook-store';
+
+/** A page may hold hundreds of payloads of 100,000 bytes. */
+const pageDeadlineMs = 10_000;
+
+/** Pages of a Space's log, which data-service has. */
+@Injectable()
+export class LogReader {
+  constructor(private readonly rpc: RpcClient) {}
+
+  async page(request: RequestOf<'data.events'>): Promise<LogPage> {
+    const { head, body } = await this.rpc.request('data.events', request, { deadlineMs: pageDeadlineMs });
+    let at = 0;
+    const events = head.events.map((event) => ({ ...event, payload: body.subarray(at, (at += event.bytes)) }));
+    return { events, last: head.last, more: head.more };
+  }
+}

@@ -1,0 +1,61 @@
+import { Controller, Inject } from '@nestjs/common';
+import { Payload } from '@nestjs/microservices';
+import { isRecordId, resourceByName, validationError } from '@keyturn/contracts';
+import { Database } from '@keyturn/platform/database';
+import { Operation, reply, type RpcCall, type RpcReply } from '@keyturn/platform/rpc';
+import { SETTINGS } from '@keyturn/platform/service';
+import { eraseRecord, reseal, SecretBox, WebhookLedger } from '@keyturn/webhook-store';
+import type { WebhookServiceSettings } from '../settings';
+import { LogReader } from './log-reader';
+
+const pageSize = 1_000;
+/** With payloads, which filters need. */
+const fullPageSize = 200;
+
+/** What operators ask of webhooks. */
+@Controller()
+export class WebhookOperationsController {
+  constructor(
+    private readonly database: Database,
+    private readonly secrets: SecretBox,
+    private readonly log: LogReader,
+    @Inject(SETTINGS) private readonly settings: WebhookServiceSettings,
+  ) {}
+
+  @Operation('admin.webhooks.audit')
+  async audit(@Payload() { request }: RpcCall<'admin.webhooks.audit'>): Promise<RpcReply<'admin.webhooks.audit'>> {
+    const { spaceId } = request;
+    const since = this.sinceOf(request.since);
+    const ledger = await WebhookLedger.open(this.database, spaceId);
+    const { payloads } = ledger;
+    const limit = payloads ? fullPageSize : pageSize;
+    let sequence = 0;
+    for (let more = true; more;) {
+      const page = await this.log.page({ spaceId, after: sequence, since, until: null, events: null, limit, payloads });
+      await ledger.add(page);
+      sequence = page.last;
+      more = page.more;
+    }
+    return reply({ spaceId, since, sequence, balanced: ledger.balanced, webhooks: ledger.webhooks });
+  }
+
+  @Operation('admin.webhooks.reseal')
+  async reseal(): Promise<RpcReply<'admin.webhooks.reseal'>> {
+    return reply(await reseal(this.database, this.secrets));
+  }
+
+  @Operation('admin.webhooks.erase')
+  async erase(@Payload() { request }: RpcCall<'admin.webhooks.erase'>): Promise<RpcReply<'admin.webhooks.erase'>> {
+    if (!resourceByName(request.resource)) throw validationError('resource', 'resource must be one of the resources');
+    if (!isRecordId(request.recordId)) throw validationError('recordId', 'recordId must be the id of a record');
+    return reply(await eraseRecord(this.database, request));
+  }
+
+  /** Older deliveries are forgotten, so nothing could be said of them. A day is kept whole. */
+  private sinceOf(given: string | undefined): string {
+    const kept = new Date(Date.now() - this.settings.retentionMs);
+    const since = given === undefined ? kept : new Date(given);
+    if (Number.isNaN(since.getTime())) throw validationError('since', 'since must be a moment, ISO 8601');
+    return (since < kept ? kept : since).toISOString();
+  }
+}

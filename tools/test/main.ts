@@ -6,4 +6,10 @@ import { workspaceRoot } from '@keyturn/testing';
  * services by now, which the end-to-end tests run as processes. Arguments go to Jest.
  */
 process.chdir(workspaceRoot());
-void run(['--maxWorkers=2', ...process.argv.slice(2)]);
+
+// A process that ends before Jest has said how it went must not pass for a success.
+let isOver = false;
+process.on('exit', () => {
+  if (!isOver) process.exitCode = 1;
+});
+void run(['--maxWorkers=2', ...process.argv.slice(2)]).then(() => (isOver = true));

@@ -64,14 +64,20 @@ export class NatsServer {
   async stop(): Promise<void> {
     this.child.kill('SIGTERM');
     const timer = setTimeout(() => this.child.kill('SIGKILL'), STOP_TIMEOUT_MS);
-    await this.exited;
+    await this.ended();
     clearTimeout(timer);
   }
 
   /** Ends at once, as in a crash. */
   async stopAtOnce(): Promise<void> {
     this.child.kill('SIGKILL');
-    await this.exited;
+    await this.ended();
+  }
+
+  /** Nothing else may keep this process alive, and then it would end, successfully, in the middle of waiting. */
+  private ended(): Promise<void> {
+    this.child.ref();
+    return this.exited;
   }
 }
 

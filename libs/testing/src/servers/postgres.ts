@@ -109,14 +109,20 @@ export class PostgresServer {
   async stop(): Promise<void> {
     this.child.kill('SIGINT');
     const timer = setTimeout(() => this.child.kill('SIGQUIT'), STOP_TIMEOUT_MS);
-    await this.exited;
+    await this.ended();
     clearTimeout(timer);
   }
 
   /** Ends at once and without a checkpoint, as a test's server may. */
   async stopAtOnce(): Promise<void> {
     this.child.kill('SIGQUIT');
-    await this.exited;
+    await this.ended();
+  }
+
+  /** Nothing else may keep this process alive, and then it would end, successfully, in the middle of waiting. */
+  private ended(): Promise<void> {
+    this.child.ref();
+    return this.exited;
   }
 }
 

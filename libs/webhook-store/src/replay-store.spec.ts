@@ -94,7 +94,7 @@ describe('replays', () => {
     );
     await store.database.acrossSpaces('a test moves time').query({
       name: 'test.replay_due',
-      text: 'update webhooks.replay set next_step_at = now()',
+      text: `update webhooks.replay set next_step_at = now() - interval '1 second'`,
     });
     await work();
     expect(await store.replays.get('spc_1', webhook.id, replay.id)).toMatchObject({
@@ -176,7 +176,7 @@ describe('replays', () => {
     expect(await store.replays.take(10)).toEqual([]);
     await store.database.acrossSpaces('a test moves time').query({
       name: 'test.replay_due',
-      text: 'update webhooks.replay set next_step_at = now()',
+      text: `update webhooks.replay set next_step_at = now() - interval '1 second'`,
     });
     await work();
     expect(await store.replays.get('spc_1', webhook.id, id)).toMatchObject({ matched: 20 });
@@ -223,7 +223,7 @@ describe('replays', () => {
     );
     await store.database.acrossSpaces('a test moves time').query({
       name: 'test.replay_due',
-      text: 'update webhooks.replay set next_step_at = now()',
+      text: `update webhooks.replay set next_step_at = now() - interval '1 second'`,
     });
     await work();
     expect(await store.replays.get('spc_1', webhook.id, id)).toMatchObject({ status: 'done', url });

@@ -60,6 +60,8 @@ export class FailureResponder {
 
   private answer(request: FastifyRequest, reply: FastifyReply, failure: Failure): void {
     const { status, body } = request.surface.failure(failure);
+    // A body that is still coming is read to its end and dropped: closing on it would reset the connection under the answer.
+    if (!request.raw.complete) reply.raw.shouldKeepAlive = true;
     if (failure.retryAfterSeconds !== undefined) void reply.header('retry-after', `${failure.retryAfterSeconds}`);
     void reply.code(status).headers({ 'content-type': jsonType, 'cache-control': 'no-store' }).send(body);
   }

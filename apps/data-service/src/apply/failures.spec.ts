@@ -336,7 +336,7 @@ it('EVENTS is full: the log grows, and is relayed in order when there is room', 
     const [row] = await servers.rows<{ n: number }>('select count(*)::int as n from data.event_log');
     return row?.n === 12;
   });
-  expect((await manager.streams.info('EVENTS')).state.messages).toBe(5);
+  await waitFor('EVENTS to be full', async () => (await manager.streams.info('EVENTS')).state.messages === 5);
   await manager.streams.update('EVENTS', { max_msgs: -1 });
   await expectNotes(12);
 });

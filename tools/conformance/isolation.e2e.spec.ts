@@ -68,7 +68,10 @@ describe('what is of another Space', () => {
       const [row] = await theirs.door.rows(`/api/v1/webhooks/${id}/deliveries?status=success`);
       return row ? String(row.id) : undefined;
     });
-    foreign = { webhook: id, delivery, record: String(foreignId) };
+    const since = new Date(Date.now() - 60_000).toISOString();
+    const replay = await theirs.door.post(`/api/v1/webhooks/${id}/replays`, { since, dryRun: true });
+    const { id: replayId } = replay.json.data as { id: string };
+    foreign = { webhook: id, delivery, replay: replayId, record: String(foreignId) };
   });
 
   afterAll(async () => {
@@ -79,7 +82,8 @@ describe('what is of another Space', () => {
   /** Each `{…}` of a route as its owner would fill it. */
   const filled = (route: string) =>
     route.replace(/\{(\w+)\}/g, (_all, name: string) => {
-      if (/delivery/i.test(name)) return foreign['delivery'] as string;
+      if (name === 'deliveryId') return foreign['delivery'] as string;
+      if (name === 'replayId') return foreign['replay'] as string;
       return (collectionOf(route) === 'webhooks' ? foreign['webhook'] : foreign['record']) as string;
     });
 

@@ -138,4 +138,68 @@ describe("the owner's tools", () => {
     expect(request?.headers['x-tenant']).toBe('acme');
     expect(sink.requests('/filtered')).toHaveLength(1);
   });
+
+  it('replays what was missed: counted dry first, then sent with the ids and bytes that the feed has', async () => {
+    const since = new Date(Date.now() - 1_000).toISOString();
+    await publishFile(20);
+    const { id } = await create('/replayed');
+    const path = `/api/v1/webhooks/${id}/replays`;
+    const finished = (replayId: string) =>
+      waitFor('the replay to end', async () => {
+        const { json } = await door.get(`${path}/${replayId}`);
+        const replay = json.data as { status: string; matched: number; deliveries: Record<string, number> };
+        return replay.status === 'running' ? undefined : replay;
+      });
+    const start = async (body: object) => {
+      const answer = await door.post(path, { since, status: 'missed', events: ['file.created'], ...body });
+      expect([answer.status, answer.text]).toEqual([201, answer.text]);
+      return (answer.json.data as { id: string }).id;
+    };
+    expect(await finished(await start({ dryRun: true }))).toMatchObject({ status: 'done', matched: 1 });
+    expect(sink.requests('/replayed')).toEqual([]);
+    expect(await finished(await start({}))).toMatchObject({ status: 'done', matched: 1, deliveries: { success: 1 } });
+    const [request] = await sink.received('/replayed', 1);
+    expect(recordOf(request as ReceivedRequest)).toBe(20);
+    const feed = await door.get('/api/v1/events?types=file.created&pageSize=100');
+    const event = (feed.json.data as { id: string; payload: object }[]).at(-1);
+    expect(event?.id).toBe(request?.headers['webhook-id']);
+    expect(JSON.stringify(event?.payload)).toBe(request?.body.toString());
+    expect((await door.get(path)).json.pagination.total).toBe(2);
+  });
+
+  it('has all events of the Space in one order, and waits for the next one', async () => {
+    const other = await TestSpace.make(system);
+    await other.publish([
+      { type: 'note.created', data: { id: 1, subject: 'a' } },
+      { type: 'note.updated', data: { id: 1, subject: 'b' } },
+      { type: 'contact.created', data: { id: 1 } },
+      { type: 'note.deleted', data: { id: 1 } },
+    ]);
+    type Feed = { id: string; sequence: number; payload: { event: string } }[];
+    const seen: Feed = [];
+    let after = '';
+    for (let more: boolean | undefined = true; more;) {
+      const { json } = await other.door.get(`/api/v1/events?pageSize=3&after=${after}`);
+      seen.push(...(json.data as Feed));
+      after = json.pagination.nextCursor as string;
+      more = json.pagination.hasMore;
+    }
+    expect(seen.map(({ sequence }) => sequence)).toEqual([1, 2, 3, 4]);
+    expect(seen.map(({ payload }) => payload.event)).toEqual([
+      'note.created',
+      'note.updated',
+      'contact.created',
+      'note.deleted',
+    ]);
+    const waiting = other.door.get(`/api/v1/events?types=contact.*&wait=20&after=${after}`);
+    await other.publish([
+      { type: 'note.created', data: { id: 2 } },
+      { type: 'contact.updated', data: { id: 1, company: 'Acme' } },
+    ]);
+    const { json } = await waiting;
+    expect((json.data as Feed).map(({ sequence }) => sequence)).toEqual([6]);
+    expect((await door.get(`/api/v1/events?after=${after}`)).status).toBe(400);
+    for (const query of ['types=file.exploded', 'wait=31', 'wait=x', 'pageSize=0', 'nonsense=1'])
+      expect([query, (await door.get(`/api/v1/events?${query}`)).status]).toEqual([query, 400]);
+  });
 });

@@ -6,6 +6,7 @@ import { AdmitDatabase } from './access/admit-database';
 import { Admitter } from './access/admitter';
 import { Audit } from './audit/audit';
 import { DocsController } from './docs/docs.controller';
+import { FeedController } from './feed/feed.controller';
 import { HealthController } from './health/health.controller';
 import { FailureResponder } from './http/failure-responder';
 import { Gate } from './http/gate';
@@ -35,6 +36,7 @@ export class GatewayModule {
         HealthController,
         OpenApiController,
         DocsController,
+        FeedController,
         ReadsController,
         WebhooksController,
         ManageController,

@@ -92,6 +92,8 @@ describe('the OpenAPI document', () => {
       'post /api/v1/webhooks/{id}/resume',
       'post /api/v1/webhooks/{id}/rotate',
       'post /api/v1/webhooks/{id}/deliveries/{deliveryId}/resend',
+      'post /api/v1/webhooks/{id}/replays',
+      'post /api/v1/webhooks/{id}/replays/{replayId}/cancel',
     ]);
   });
 

@@ -6,6 +6,7 @@ import { sharedParameters } from './parameters';
 import { recordPaths, recordTags } from './record-paths';
 import { errorSchema, failures, failuresOf, headers, paginationSchemas } from './responses';
 import { type Part, ref, resourceSchema, schemaName } from './schema';
+import { feedPath, feedTag } from './feed-path';
 import { webhookPaths, webhookTag } from './webhook-paths';
 import { webhookSchemas } from './webhook-schemas';
 
@@ -92,11 +93,12 @@ export function openApiDocument(): Part {
     security: [{ ApiKey: [] }],
     tags: [
       ...recordTags(),
+      { name: feedTag, description: 'Everything that happened in the Space, in one order.' },
       { name: webhookTag, description: 'Subscriptions to events, their tests and their deliveries.' },
       { name: eventTag, description: 'What we POST to the URLs of your webhooks.' },
       { name: serviceTag, description: 'About the API itself; no key is needed.' },
     ],
-    paths: { ...recordPaths(), ...webhookPaths, ...servicePaths },
+    paths: { ...recordPaths(), ...webhookPaths, ...feedPath, ...servicePaths },
     webhooks: eventWebhooks(),
     components: {
       securitySchemes: {

@@ -1,8 +1,8 @@
-import { deliveryList, webhookList } from '@keyturn/contracts';
+import { deliveryList, replayList, webhookList } from '@keyturn/contracts';
 import { listParametersOf } from './parameters';
 import { failuresOf, notModified, pagination, success } from './responses';
 import { type Part, ref } from './schema';
-import { attemptExample, deliveryExample, newWebhookExample, webhookExample } from './webhook-schemas';
+import { attemptExample, deliveryExample, newWebhookExample, replayExample, webhookExample } from './webhook-schemas';
 
 export const webhookTag = 'Webhooks';
 
@@ -22,6 +22,15 @@ const deliveryId: Part = {
   description: 'The id of the delivery.',
   schema: { type: 'string', pattern: '^dlv_[1-9][0-9]*$' },
   example: 'dlv_1007',
+};
+
+const replayId: Part = {
+  name: 'replayId',
+  in: 'path',
+  required: true,
+  description: 'The id of the replay.',
+  schema: { type: 'string', pattern: '^rpl_[1-9][0-9]*$' },
+  example: 'rpl_7',
 };
 
 const idempotencyKey: Part = {
@@ -275,6 +284,74 @@ export const webhookPaths: Readonly<Record<string, Part>> = {
       responses: {
         '200': success('The delivery, on its way.', ref('schemas', 'Delivery'), {
           example: enveloped(deliveryExample),
+        }),
+        ...failuresOf('NotFound', 'Conflict'),
+      },
+    },
+  },
+  '/api/v1/webhooks/{id}/replays': {
+    get: {
+      operationId: 'listReplays',
+      summary: 'List replays',
+      description: 'The replays of one webhook, newest first.',
+      tags: [webhookTag],
+      parameters: [id, ...listParametersOf(replayList)],
+      responses: {
+        '200': success(
+          'A page of replays.',
+          { type: 'array', items: ref('schemas', 'Replay') },
+          { pagination, headers: ['ETag', 'Link'], example: onePage(replayExample) },
+        ),
+        '304': notModified,
+        ...failuresOf('ValidationError', 'NotFound'),
+      },
+    },
+    post: {
+      operationId: 'createReplay',
+      summary: 'Replay events',
+      description:
+        'Sends again what failed or was missed in a time, with the same ids and bytes, at the pace you choose. The job goes on ' +
+        'through restarts of ours. With `dryRun` it only counts.',
+      tags: [webhookTag],
+      parameters: [id],
+      requestBody: body(
+        'ReplayInput',
+        { since: '2026-03-09T00:00:00.000Z', status: 'failed', ratePerSecond: 20 },
+        true,
+      ),
+      responses: {
+        '201': success('The replay.', ref('schemas', 'Replay'), { example: enveloped(replayExample) }),
+        ...failuresOf('ValidationError', 'NotFound', 'Conflict'),
+      },
+    },
+  },
+  '/api/v1/webhooks/{id}/replays/{replayId}': {
+    get: {
+      operationId: 'getReplay',
+      summary: 'Get a replay',
+      description: 'How far it is.',
+      tags: [webhookTag],
+      parameters: [id, replayId, ref('parameters', 'IfNoneMatch')],
+      responses: {
+        '200': success('The replay.', ref('schemas', 'Replay'), {
+          headers: ['ETag'],
+          example: enveloped(replayExample),
+        }),
+        '304': notModified,
+        ...failuresOf('NotFound'),
+      },
+    },
+  },
+  '/api/v1/webhooks/{id}/replays/{replayId}/cancel': {
+    post: {
+      operationId: 'cancelReplay',
+      summary: 'Cancel a replay',
+      description: 'Ends it; what of it still waits is not sent.',
+      tags: [webhookTag],
+      parameters: [id, replayId],
+      responses: {
+        '200': success('The replay, cancelled.', ref('schemas', 'Replay'), {
+          example: enveloped({ ...replayExample, status: 'cancelled', finishedAt: '2026-03-10T12:01:00.000Z' }),
         }),
         ...failuresOf('NotFound', 'Conflict'),
       },

@@ -1,6 +1,6 @@
 import { Body, Controller, Delete, Get, Param, Patch, Post, Req, Res } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { deliveryList, webhookList } from '@keyturn/contracts';
+import { deliveryList, replayList, webhookList } from '@keyturn/contracts';
 import { CursorCodec, parseListQuery } from '@keyturn/list-query';
 import { RpcClient } from '@keyturn/platform/rpc';
 import { Audit } from '../audit/audit';
@@ -143,6 +143,54 @@ export class WebhooksController {
     const { spaceId } = principalOf(request);
     const { head } = await this.rpc.request('webhooks.resend', { spaceId, id, deliveryId }, upstream(request));
     await this.record(request, 'delivery.resent', head.id);
+    respondUnstored(reply, success(head));
+  }
+
+  @Post(':id/replays')
+  async replay(
+    @Req() request: FastifyRequest,
+    @Res() reply: FastifyReply,
+    @Param('id') id: string,
+    @Body() body: unknown,
+  ): Promise<void> {
+    const { spaceId } = principalOf(request);
+    const wanted = { spaceId, id, input: body ?? null };
+    const { head } = await this.rpc.request('webhooks.replay.create', wanted, upstream(request));
+    await this.record(request, 'replay.created', head.id);
+    respondUnstored(reply, success(head), 201);
+  }
+
+  @Get(':id/replays')
+  async replays(@Req() request: FastifyRequest, @Res() reply: FastifyReply, @Param('id') id: string): Promise<void> {
+    const { spaceId } = principalOf(request);
+    const scope = [spaceId, 'replays', id];
+    const query = parseListQuery(replayList, queryOf(request), { cursors: this.cursors, scope });
+    const { head, body } = await this.rpc.request('webhooks.replay.list', { spaceId, id, query }, upstream(request));
+    await respondWithList(request, reply, { query, head, rows: body }, this.cursors, scope);
+  }
+
+  @Get(':id/replays/:replayId')
+  async getReplay(
+    @Req() request: FastifyRequest,
+    @Res() reply: FastifyReply,
+    @Param('id') id: string,
+    @Param('replayId') replayId: string,
+  ): Promise<void> {
+    const { spaceId } = principalOf(request);
+    const { head } = await this.rpc.request('webhooks.replay.get', { spaceId, id, replayId }, upstream(request));
+    await respond(request, reply, success(head));
+  }
+
+  @Post(':id/replays/:replayId/cancel')
+  async cancelReplay(
+    @Req() request: FastifyRequest,
+    @Res() reply: FastifyReply,
+    @Param('id') id: string,
+    @Param('replayId') replayId: string,
+  ): Promise<void> {
+    const { spaceId } = principalOf(request);
+    const { head } = await this.rpc.request('webhooks.replay.cancel', { spaceId, id, replayId }, upstream(request));
+    await this.record(request, 'replay.cancelled', head.id);
     respondUnstored(reply, success(head));
   }
 

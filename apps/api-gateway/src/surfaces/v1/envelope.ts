@@ -18,12 +18,16 @@ export function page(rows: Uint8Array, at: { page: number; pageSize: number; tot
   return list(rows, `{"page":${at.page},"pageSize":${at.pageSize},"total":${at.total},"totalPages":${totalPages}}`);
 }
 
-/** A step of a cursor walk (DESIGN §3). */
-export function walk(rows: Uint8Array, at: { pageSize: number; nextCursor: string | null }): Buffer {
-  return list(
-    rows,
-    `{"pageSize":${at.pageSize},"nextCursor":${JSON.stringify(at.nextCursor)},"hasMore":${at.nextCursor !== null}}`,
-  );
+/** A step of a cursor walk (DESIGN §3). A walk that has ended has no cursor, unless it is one that new rows continue. */
+export function walk(
+  rows: Uint8Array,
+  {
+    pageSize,
+    nextCursor,
+    hasMore = nextCursor !== null,
+  }: { pageSize: number; nextCursor: string | null; hasMore?: boolean },
+): Buffer {
+  return list(rows, `{"pageSize":${pageSize},"nextCursor":${JSON.stringify(nextCursor)},"hasMore":${hasMore}}`);
 }
 
 function list(rows: Uint8Array, pagination: string): Buffer {

@@ -1,5 +1,7 @@
-import { connect, headers } from 'nats';
-import type { TestSystem } from '@keyturn/testing';
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { connect } from 'nats';
+import { waitFor, type TestSystem } from '@keyturn/testing';
 import { demoEvents } from '../keyturn/demo/demo-events';
 import { subjectOf } from '../keyturn/cloud-event';
 import { publishAll, type Outgoing } from '../keyturn/publish';
@@ -33,56 +35,67 @@ function* liveEvents(spaceId: string): Generator<Outgoing> {
     }
 }
 
-/** A backlog of live events, all kinds of records, created and updated: from the first publish to the last commit. */
+/**
+ * A backlog of live events, all kinds of records, created and updated: from the moment data-service goes on to the last commit.
+ * The publisher has finished by then, so its work is not in the figure; everything else is on the machine.
+ */
 export async function measureApplying(system: TestSystem): Promise<void> {
   const { id } = await system.createSpace();
   const connection = await connect({ servers: system.nats.url });
+  const applier = system.pid('data-service');
+  process.kill(applier, 'SIGSTOP');
+  const { accepted } = await publishAll(connection, liveEvents(id)).finally(() => process.kill(applier, 'SIGCONT'));
   const started = performance.now();
-  const { accepted } = await publishAll(connection, liveEvents(id));
   await system.applied(10 * 60_000);
-  printFigure('live events applied and relayed', 'events/s', accepted / ((performance.now() - started) / 1_000));
+  printFigure('backlog of live events applied', 'events/s', accepted / ((performance.now() - started) / 1_000));
   await connection.close();
 }
 
 /** How long single live events of another Space take from publish to stream EVENTS while `work` runs, in ms, sorted. */
 export async function liveDelaysDuring(system: TestSystem, work: () => Promise<unknown>): Promise<number[]> {
   const { id } = await system.createSpace();
-  const connection = await connect({ servers: system.nats.url });
+  // In a process of its own: the one that fills a Space is too busy to publish on time.
+  const child = fork(process.argv[1] as string, ['probe', system.nats.url, id], { stdio: ['ignore', 2, 2, 'ipc'] });
+  const over = once(child, 'message') as Promise<[number[]]>;
+  try {
+    await work();
+  } finally {
+    child.send('enough');
+  }
+  const [delays] = await over;
+  return delays;
+}
+
+/** Publishes an event every tenth of a second until it is told that it is enough; then what each of them took. */
+export async function probeLiveEvents(natsUrl: string, spaceId: string, enough: Promise<unknown>): Promise<number[]> {
+  const connection = await connect({ servers: natsUrl });
   const sent = new Map<string, number>();
   const delays: number[] = [];
-  const subscription = connection.subscribe(`events.${id}.>`, {
+  connection.subscribe(`events.${spaceId}.>`, {
     callback: (_error, message) => {
-      const record = message.headers?.get('Keyturn-Record') ?? '';
-      delays.push(performance.now() - (sent.get(record) ?? 0));
+      delays.push(performance.now() - (sent.get(message.headers?.get('Keyturn-Record') ?? '') ?? 0));
     },
   });
   await connection.flush();
   const stream = connection.jetstream({ timeout: 60_000 });
-  let record = 0;
-  const probe = setInterval(() => {
-    const recordId = ++record;
+  const publish = async () => {
+    const recordId = sent.size + 1;
     const event = {
       specversion: '1.0',
       id: `probe-${recordId}`,
       source: '/bench',
       type: 'note.created',
-      spaceid: id,
+      spaceid: spaceId,
       time: new Date().toISOString(),
       data: { id: recordId, subject: 'probe' },
     };
-    const messageHeaders = headers();
-    messageHeaders.set('Nats-Msg-Id', event.id);
     sent.set(String(recordId), performance.now());
-    void stream.publish(`domain.${id}.note.created`, JSON.stringify(event), { headers: messageHeaders });
-  }, probeEveryMs);
-  try {
-    await work();
-  } finally {
-    clearInterval(probe);
-  }
-  await system.applied();
-  subscription.unsubscribe();
+    await stream.publish(`domain.${spaceId}.note.created`, JSON.stringify(event), { msgID: event.id });
+  };
+  const probe = setInterval(() => void publish(), probeEveryMs);
+  await enough;
+  clearInterval(probe);
+  await waitFor('every live event to come through', () => delays.length === sent.size, 60_000);
   await connection.close();
-  if (delays.length < record * 0.99) throw new Error(`of ${record} live events only ${delays.length} came through`);
   return delays.sort((a, b) => a - b);
 }

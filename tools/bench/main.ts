@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { parseArgs } from 'node:util';
+import { probeLiveEvents } from './applying';
 import type { LoadPlan } from './load';
 import { benchDeliveries } from './deliveries';
 import { serveSink } from './delivery-sink';
@@ -38,6 +40,11 @@ async function main([command, ...rest]: readonly string[]): Promise<void> {
         process.once('message', (message) => resolve(message as LoadPlan)),
       );
       process.send?.(await runLoad(plan));
+      break;
+    }
+    case 'probe': {
+      const [natsUrl = '', spaceId = ''] = rest;
+      process.send?.(await probeLiveEvents(natsUrl, spaceId, once(process, 'message')));
       break;
     }
     case 'reference': {

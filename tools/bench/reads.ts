@@ -84,6 +84,7 @@ async function measureGrowth(system: TestSystem, small: ReadSpace, options: Read
   });
   if (!large) throw new Error('the large Space was not filled');
   printFigure(`backfill of ${options.large} files, events applied`, 'events/s', large.eventsPerSecond);
+  printFigure('live event during the backfill, publish to stream EVENTS', 'ms median', median(delays));
   printFigure('live event during the backfill, publish to stream EVENTS', 'ms max', delays.at(-1) ?? 0);
   await measureGrowing(system, { small, large });
 }

@@ -140,7 +140,7 @@ describe("the owner's tools", () => {
   });
 
   it('replays what was missed: counted dry first, then sent with the ids and bytes that the feed has', async () => {
-    const since = new Date(Date.now() - 1_000).toISOString();
+    const since = new Date().toISOString();
     await publishFile(20);
     const { id } = await create('/replayed');
     const path = `/api/v1/webhooks/${id}/replays`;

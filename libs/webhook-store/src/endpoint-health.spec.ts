@@ -47,12 +47,12 @@ describe('endpoints that fail', () => {
     return [found?.status, found?.disabledReason];
   };
 
-  /** As if it had failed since then. */
+  /** As if it had failed since then; a millisecond more, since the column rounds to one. */
   const failingFor = (webhook: { id: string }, ms: number) =>
     store.database.acrossSpaces('a test moves time').query(
       {
         name: 'test.failing_for',
-        text: `update webhooks.endpoint_state set failing_since = now() - $2::float8 * interval '1 ms' where endpoint_id = $1`,
+        text: `update webhooks.endpoint_state set failing_since = now() - ($2::float8 + 1) * interval '1 ms' where endpoint_id = $1`,
       },
       [number(webhook), ms],
     );

@@ -123,7 +123,7 @@ describe('endpoints that fail', () => {
     const probeNow = () =>
       store.database.acrossSpaces('a test moves time').query({
         name: 'test.probe_now',
-        text: 'update webhooks.endpoint_state set probe_at = now()',
+        text: `update webhooks.endpoint_state set probe_at = now() - interval '1 second'`,
       });
     await probeNow();
     const [probe, ...others] = await store.dispatch.claim(instance, room());

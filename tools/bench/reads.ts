@@ -32,9 +32,9 @@ export async function benchReads(options: ReadsOptions): Promise<void> {
     const small = await fillSpace(system, smallFiles);
     const middle = await fillSpace(system, middleFiles);
     await compareWithReference(system, middle, options.seconds);
+    await measureApplying(system);
     for (const service of services)
       printFigure(`${service}: resident after the load`, 'MB', residentMegabytes(system, service));
-    await measureApplying(system);
     if (options.large) await measureGrowth(system, small, options);
   });
 }

@@ -15,7 +15,7 @@ import { Wake } from './wake';
 import { writeFolded, type StreamPosition } from './write';
 
 /** How many events one transaction takes; live ones may be many, since nothing waits behind them. */
-const batchOf = { DOMAIN: 300, BACKFILL: 250 } as const;
+const batchOf = { DOMAIN: 500, BACKFILL: 250 } as const;
 const maxBatchBytes = 2 * 1024 * 1024;
 /** Under an endless rush of live events the backfill gets one batch in so long. */
 const backfillEveryMs = 1_000;

@@ -1,5 +1,5 @@
+import type { CommittedEvent } from '@keyturn/contracts';
 import { WebhookLedger } from './audit-store';
-import type { AcceptedEvent } from './dispatch-store.types';
 import { result, room, StoreFixture } from './store.fixture';
 
 describe('the balance of a Space', () => {
@@ -10,7 +10,7 @@ describe('the balance of a Space', () => {
   beforeEach(() => store.clear());
   afterAll(() => store.close());
 
-  async function audit(events: readonly AcceptedEvent[]) {
+  async function audit(events: readonly CommittedEvent[]) {
     const ledger = await WebhookLedger.open(store.database, 'spc_1');
     for (let at = 0; at < events.length; at += 3) {
       const page = events.slice(at, at + 3).map((event) => ({

@@ -3,7 +3,6 @@ import * as sql from './dispatch-statements';
 import type {
   Accepted,
   AcceptedDelivery,
-  AcceptedEvent,
   AttemptReason,
   AttemptResult,
   ClaimedDelivery,
@@ -24,7 +23,7 @@ import { cancelWaiting as cancelReplayed, leftOver } from './replay-statements';
 import { SealedByUnknownKey, type SecretBox } from './secret-box';
 import { addVersion, cancelWaiting } from './webhook-statements';
 import { webhookNumber } from './wire-ids';
-import { testEventName } from '@keyturn/contracts';
+import { testEventName, type CommittedEvent } from '@keyturn/contracts';
 import { spaceId, spaceNumber, type Database, type Queries } from '@keyturn/platform/database';
 
 export interface DispatchStoreOptions {
@@ -178,7 +177,7 @@ export class PostgresDispatchStore implements DispatchStore {
     await this.db.query(sql.freeOwn, [instance]);
   }
 
-  async accept(instance: InstanceId, events: readonly AcceptedEvent[], room: Room): Promise<Accepted> {
+  async accept(instance: InstanceId, events: readonly CommittedEvent[], room: Room): Promise<Accepted> {
     if (events.length === 0) return { leased: [], waiting: 0, waitingOf: [] };
     const values = [instance, ...acceptColumns(events), ...roomValues(room), this.options.maxAttempts];
     let batch: (AcceptRow | BatchRow)[];
@@ -334,9 +333,9 @@ export class PostgresDispatchStore implements DispatchStore {
 }
 
 /** The day whose partition holds the message: that of the commit, so a repeat finds the same one. */
-const dayOf = (event: AcceptedEvent) => event.committedAt.slice(0, 'YYYY-MM-DD'.length);
+const dayOf = (event: CommittedEvent) => event.committedAt.slice(0, 'YYYY-MM-DD'.length);
 
-function acceptColumns(events: readonly AcceptedEvent[]): unknown[] {
+function acceptColumns(events: readonly CommittedEvent[]): unknown[] {
   const [ids, ...rest] = eventColumns(events);
   return [ids, numbers(events.map((event) => spaceNumber(event.spaceId))), ...rest];
 }

@@ -1,3 +1,5 @@
+import type { CommittedEvent } from '@keyturn/contracts';
+
 /**
  * What a dispatcher asks of the store. A dispatcher registers as an instance and renews one row, not one per delivery:
  * deliveries are leased to the instance, an instance whose time ran out is dead, and what it held is free again.
@@ -18,7 +20,7 @@ export interface DispatchStore {
    * in the queue, as does what is held (paused, disabled), paced (a rate limit), ordered, or behind an older backlog of its
    * endpoint: that goes through `claim`.
    */
-  accept(instance: InstanceId, events: readonly AcceptedEvent[], room: Room): Promise<Accepted>;
+  accept(instance: InstanceId, events: readonly CommittedEvent[], room: Room): Promise<Accepted>;
   /**
    * Leases deliveries that are due and free, in fair turns: Spaces take turns, and within a Space its endpoints; within an
    * endpoint first attempts before retries, oldest due first, at most its room.
@@ -56,19 +58,6 @@ export interface DispatchStore {
 
 /** A number as text, as Postgres's bigint comes. */
 export type InstanceId = string;
-
-export interface AcceptedEvent {
-  readonly id: string;
-  readonly spaceId: string;
-  readonly sequence: number;
-  readonly event: string;
-  readonly recordId: number;
-  readonly time: string;
-  readonly committedAt: string;
-  readonly changed: readonly string[];
-  readonly traceparent?: string;
-  readonly payload: Uint8Array;
-}
 
 export interface Accepted {
   readonly leased: AcceptedDelivery[];

@@ -1,4 +1,5 @@
-import type { AcceptedEvent, ClaimedDelivery } from './dispatch-store.types';
+import type { CommittedEvent } from '@keyturn/contracts';
+import type { ClaimedDelivery } from './dispatch-store.types';
 import { PostgresDispatchStore } from './dispatch-store';
 import { result, room, StoreFixture } from './store.fixture';
 
@@ -99,7 +100,7 @@ describe('order within a record', () => {
   it('holds with two instances, batches in any order, failures and takeovers', async () => {
     await store.webhook('spc_1', { ordering: 'record' });
     const events = Array.from({ length: 200 }, (_, at) => store.event('spc_1', { recordId: 1 + (at % 7) }));
-    const batches: AcceptedEvent[][] = [];
+    const batches: CommittedEvent[][] = [];
     for (let at = 0; at < events.length; at += 10) batches.push(events.slice(at, at + 10));
     const random = seeded(7);
     batches.sort(() => random() - 0.5);

@@ -1,12 +1,11 @@
-import type { ListQuery, LoggedEvent } from '@keyturn/contracts';
-import type { AcceptedEvent } from './dispatch-store.types';
+import type { CommittedEvent, ListQuery, LoggedEvent } from '@keyturn/contracts';
 import { loggedNames, type LogPage, type NewReplay, type ReplayJob } from './replay-store';
 import { result, room, StoreFixture } from './store.fixture';
 
 describe('replays', () => {
   let store: StoreFixture;
   /** The Space's log, as data-service has it. */
-  let log: AcceptedEvent[];
+  let log: CommittedEvent[];
   let instance: string;
   beforeAll(async () => {
     store = await StoreFixture.open();
@@ -29,7 +28,7 @@ describe('replays', () => {
     ...change,
   });
 
-  function logged(count: number, change: Parameters<StoreFixture['event']>[1] = {}): AcceptedEvent[] {
+  function logged(count: number, change: Parameters<StoreFixture['event']>[1] = {}): CommittedEvent[] {
     const events = Array.from({ length: count }, () => store.event('spc_1', change));
     log.push(...events);
     return events;
@@ -44,7 +43,7 @@ describe('replays', () => {
     return { events, last: more ? (events.at(-1)?.sequence ?? 0) : (log.at(-1)?.sequence ?? 0), more };
   }
 
-  const loggedEvent = (event: AcceptedEvent): LoggedEvent => ({
+  const loggedEvent = (event: CommittedEvent): LoggedEvent => ({
     ...event,
     changed: [...event.changed],
     traceparent: event.traceparent ?? null,
@@ -76,7 +75,7 @@ describe('replays', () => {
     const missed = logged(250);
     const webhook = await store.webhook('spc_1');
     const [seen] = logged(1);
-    await store.dispatch.accept(instance, [seen as AcceptedEvent], room());
+    await store.dispatch.accept(instance, [seen as CommittedEvent], room());
     const replay = await store.replays.create('spc_1', webhook.id, spec());
     expect(replay).toMatchObject({ id: 'rpl_1', webhookId: webhook.id, status: 'running', selection: 'missed' });
     await work();
@@ -139,7 +138,7 @@ describe('replays', () => {
 
     await store.replays.create('spc_1', webhook.id, spec({ selection: 'all' }));
     await work();
-    expect(await send()).toEqual(ids([delivered, failed, waiting, cancelled, whileOff] as AcceptedEvent[]));
+    expect(await send()).toEqual(ids([delivered, failed, waiting, cancelled, whileOff] as CommittedEvent[]));
     const rows = await store.deliveries();
     expect(rows).toHaveLength(5);
     expect(rows.map(({ status, attempts }) => [status, attempts])).toEqual([
@@ -289,8 +288,8 @@ describe('replays', () => {
     const webhook = await store.webhook('spc_1', { ordering: 'record' });
     await store.replays.create('spc_1', webhook.id, spec());
     await work();
-    expect(await send()).toEqual(ids([log[0], log[2]] as AcceptedEvent[]));
-    expect(await send()).toEqual(ids([log[1]] as AcceptedEvent[]));
+    expect(await send()).toEqual(ids([log[0], log[2]] as CommittedEvent[]));
+    expect(await send()).toEqual(ids([log[1]] as CommittedEvent[]));
   });
 
   it('of this Space and webhook only', async () => {

@@ -1,10 +1,11 @@
+import type { CommittedEvent } from '@keyturn/contracts';
 import { freshDatabase, type FreshDatabase } from '@keyturn/testing';
 import { makeDatabase, runMigrations, type Database } from '@keyturn/platform/database';
 import { newUlid } from '@keyturn/platform/ids';
 import { Log } from '@keyturn/platform/logs';
 import { DeliveryStore } from './delivery-store';
 import { PostgresDispatchStore } from './dispatch-store';
-import type { AcceptedEvent, AttemptResult, InstanceId, Room } from './dispatch-store.types';
+import type { AttemptResult, InstanceId, Room } from './dispatch-store.types';
 import { makeListDatabases, type ListDatabases } from './list-databases';
 import { webhookMigrations } from './migrations';
 import { ReplayStore } from './replay-store';
@@ -93,7 +94,7 @@ export class StoreFixture {
   }
 
   /** The next event of the Space, committed now. */
-  event(spaceId: string, change: Partial<AcceptedEvent> & { data?: object } = {}): AcceptedEvent {
+  event(spaceId: string, change: Partial<CommittedEvent> & { data?: object } = {}): CommittedEvent {
     const sequence = this.position(spaceId) + 1;
     this.sequences.set(spaceId, sequence);
     const { data, ...rest } = change;
@@ -113,7 +114,7 @@ export class StoreFixture {
     return { payload: Buffer.from(JSON.stringify(body)), ...event };
   }
 
-  events(spaceId: string, count: number, change: Partial<AcceptedEvent> = {}): AcceptedEvent[] {
+  events(spaceId: string, count: number, change: Partial<CommittedEvent> = {}): CommittedEvent[] {
     return Array.from({ length: count }, () => this.event(spaceId, change));
   }
 

@@ -1,4 +1,4 @@
-import type { OperationName, ReplyOf, RequestOf } from '@keyturn/contracts';
+import type { CommittedEvent, OperationName, ReplyOf, RequestOf } from '@keyturn/contracts';
 import { makeDatabase, runMigrations, type Database } from '@keyturn/platform/database';
 import { newUlid } from '@keyturn/platform/ids';
 import { Log } from '@keyturn/platform/logs';
@@ -15,7 +15,6 @@ import {
   WebhookStore,
   webhookMigrations,
   type AcceptedDelivery,
-  type AcceptedEvent,
   type AttemptResult,
   type ListDatabases,
 } from '@keyturn/webhook-store';
@@ -44,7 +43,7 @@ export class WebhookServiceFixture {
   /** Endpoints that a dispatcher was told about. */
   readonly hinted: string[] = [];
   /** The log of all Spaces. */
-  readonly log: AcceptedEvent[] = [];
+  readonly log: CommittedEvent[] = [];
   /** How the receiver of a test answers. */
   testAnswer = 200;
 
@@ -177,8 +176,8 @@ export class WebhookServiceFixture {
   async accept(
     spaceId: string,
     count: number,
-    change: Partial<AcceptedEvent> = {},
-  ): Promise<{ instance: string; leased: AcceptedDelivery[]; events: AcceptedEvent[] }> {
+    change: Partial<CommittedEvent> = {},
+  ): Promise<{ instance: string; leased: AcceptedDelivery[]; events: CommittedEvent[] }> {
     const instance = await this.dispatch.register(60_000);
     const events = Array.from({ length: count }, () => this.event(spaceId, change));
     const { leased } = await this.dispatch.accept(instance, events, {
@@ -189,13 +188,13 @@ export class WebhookServiceFixture {
     return { instance, leased, events };
   }
 
-  event(spaceId: string, change: Partial<AcceptedEvent> = {}): AcceptedEvent {
+  event(spaceId: string, change: Partial<CommittedEvent> = {}): CommittedEvent {
     const sequence = (this.positions.get(spaceId) ?? 0) + 1;
     this.positions.set(spaceId, sequence);
     const time = new Date().toISOString();
     const event = 'file.updated';
     const payload = Buffer.from(JSON.stringify({ event, data: { id: 12345, name: 'Ünïcode ✓' }, timestamp: time }));
-    const made: AcceptedEvent = {
+    const made: CommittedEvent = {
       id: `evt_${newUlid()}`,
       spaceId,
       sequence,

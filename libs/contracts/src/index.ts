@@ -9,4 +9,5 @@ export * from './resource';
 export * from './resources';
 export * from './search';
 export * from './values';
+export * from './webhook-deeds';
 export * from './webhook.lists';

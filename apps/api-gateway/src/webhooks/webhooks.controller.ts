@@ -1,8 +1,18 @@
 import { Body, Controller, Delete, Get, Param, Patch, Post, Req, Res } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { deliveryList, replayList, webhookList } from '@keyturn/contracts';
+import {
+  deliveryList,
+  replayList,
+  webhookDeeds,
+  webhookList,
+  type ListDefinition,
+  type RequestOf,
+  type WebhookDeed,
+  type WebhookOperation,
+  type WebhookRequest,
+} from '@keyturn/contracts';
 import { CursorCodec, parseListQuery } from '@keyturn/list-query';
-import { RpcClient } from '@keyturn/platform/rpc';
+import { RpcClient, type RpcOptions, type RpcResult } from '@keyturn/platform/rpc';
 import { Audit } from '../audit/audit';
 import { respondWithList } from '../http/list-response';
 import { queryOf } from '../http/query';
@@ -13,9 +23,23 @@ import { success } from '../surfaces/v1/envelope';
 /** A test call answers when its one attempt is over, and a receiver may take its whole time (T-091). */
 const testDeadlineMs = 30_000;
 
+type ListOperation = 'webhooks.list' | 'webhooks.deliveries' | 'webhooks.replay.list';
+type RecordOperation = 'webhooks.get' | 'webhooks.delivery' | 'webhooks.replay.get';
+
+/** What a path names; the names are those of the operations. */
+interface OneWebhook {
+  readonly id: string;
+}
+interface OneDelivery extends OneWebhook {
+  readonly deliveryId: string;
+}
+interface OneReplay extends OneWebhook {
+  readonly replayId: string;
+}
+
 /**
- * The webhooks of a Space. The gateway says who asks and what the reply looks like; webhook-service knows the rest. What a
- * write returns may hold a secret, so nobody on the way keeps it.
+ * The webhooks of a Space. The gateway says who asks and what the reply looks like; webhook-service knows the rest. Each route is
+ * a list, one record, or a deed: what a deed returns may hold a secret, so nobody on the way keeps it.
  */
 @Controller('api/v1/webhooks')
 export class WebhooksController {
@@ -27,175 +51,161 @@ export class WebhooksController {
 
   @Get()
   async list(@Req() request: FastifyRequest, @Res() reply: FastifyReply): Promise<void> {
-    const { spaceId } = principalOf(request);
-    const scope = [spaceId, 'webhooks'];
-    const query = parseListQuery(webhookList, queryOf(request), { cursors: this.cursors, scope });
-    const { head, body } = await this.rpc.request('webhooks.list', { spaceId, query }, upstream(request));
-    await respondWithList(request, reply, { query, head, rows: body }, this.cursors, scope);
+    await this.showList(request, reply, 'webhooks.list', webhookList, {}, ['webhooks']);
   }
 
   @Post()
   async create(@Req() request: FastifyRequest, @Res() reply: FastifyReply, @Body() body: unknown): Promise<void> {
-    const { spaceId } = principalOf(request);
     const key = request.headers['idempotency-key'];
-    const wanted = { spaceId, input: body ?? null, ...(typeof key === 'string' ? { idempotencyKey: key } : {}) };
-    const { head } = await this.rpc.request('webhooks.create', wanted, upstream(request));
-    await this.record(request, 'webhook.created', head.id);
-    respondUnstored(reply, success(head), 201);
+    const wanted = { input: body ?? null, ...(typeof key === 'string' ? { idempotencyKey: key } : {}) };
+    await this.carryOut(request, reply, 'webhooks.create', wanted, 201);
   }
 
   @Get(':id')
-  async get(@Req() request: FastifyRequest, @Res() reply: FastifyReply, @Param('id') id: string): Promise<void> {
-    const { spaceId } = principalOf(request);
-    const { head } = await this.rpc.request('webhooks.get', { spaceId, id }, upstream(request));
-    await respond(request, reply, success(head));
+  async get(@Req() request: FastifyRequest, @Res() reply: FastifyReply, @Param() path: OneWebhook): Promise<void> {
+    await this.showOne(request, reply, 'webhooks.get', path);
   }
 
   @Patch(':id')
   async update(
     @Req() request: FastifyRequest,
     @Res() reply: FastifyReply,
-    @Param('id') id: string,
+    @Param() path: OneWebhook,
     @Body() body: unknown,
   ): Promise<void> {
-    const { spaceId } = principalOf(request);
     // No body changes nothing (T-088).
-    const input = body === undefined ? {} : body;
-    const { head } = await this.rpc.request('webhooks.update', { spaceId, id, input }, upstream(request));
-    await this.record(request, 'webhook.updated', head.id);
-    respondUnstored(reply, success(head));
+    await this.carryOut(request, reply, 'webhooks.update', { ...path, input: body === undefined ? {} : body });
   }
 
   @Delete(':id')
-  async delete(@Req() request: FastifyRequest, @Res() reply: FastifyReply, @Param('id') id: string): Promise<void> {
-    const { spaceId } = principalOf(request);
-    const { head } = await this.rpc.request('webhooks.delete', { spaceId, id }, upstream(request));
-    await this.record(request, 'webhook.deleted', head.id);
-    respondUnstored(reply, success(head));
+  async delete(@Req() request: FastifyRequest, @Res() reply: FastifyReply, @Param() path: OneWebhook): Promise<void> {
+    await this.carryOut(request, reply, 'webhooks.delete', path);
   }
 
   @Post(':id/pause')
-  async pause(@Req() request: FastifyRequest, @Res() reply: FastifyReply, @Param('id') id: string): Promise<void> {
-    const { spaceId } = principalOf(request);
-    const { head } = await this.rpc.request('webhooks.pause', { spaceId, id }, upstream(request));
-    await this.record(request, 'webhook.paused', head.id);
-    respondUnstored(reply, success(head));
+  async pause(@Req() request: FastifyRequest, @Res() reply: FastifyReply, @Param() path: OneWebhook): Promise<void> {
+    await this.carryOut(request, reply, 'webhooks.pause', path);
   }
 
   @Post(':id/resume')
-  async resume(@Req() request: FastifyRequest, @Res() reply: FastifyReply, @Param('id') id: string): Promise<void> {
-    const { spaceId } = principalOf(request);
-    const { head } = await this.rpc.request('webhooks.resume', { spaceId, id }, upstream(request));
-    await this.record(request, 'webhook.resumed', head.id);
-    respondUnstored(reply, success(head));
+  async resume(@Req() request: FastifyRequest, @Res() reply: FastifyReply, @Param() path: OneWebhook): Promise<void> {
+    await this.carryOut(request, reply, 'webhooks.resume', path);
   }
 
   @Post(':id/rotate')
   async rotate(
     @Req() request: FastifyRequest,
     @Res() reply: FastifyReply,
-    @Param('id') id: string,
+    @Param() path: OneWebhook,
     @Body() body: unknown,
   ): Promise<void> {
-    const { spaceId } = principalOf(request);
-    const input = body === undefined ? {} : body;
-    const { head } = await this.rpc.request('webhooks.rotate', { spaceId, id, input }, upstream(request));
-    await this.record(request, 'webhook.rotated', head.id);
-    respondUnstored(reply, success(head));
+    await this.carryOut(request, reply, 'webhooks.rotate', { ...path, input: body === undefined ? {} : body });
   }
 
   @Post(':id/test')
-  async test(@Req() request: FastifyRequest, @Res() reply: FastifyReply, @Param('id') id: string): Promise<void> {
-    const { spaceId } = principalOf(request);
-    const options = { ...upstream(request), deadlineMs: testDeadlineMs };
-    const { head } = await this.rpc.request('webhooks.test', { spaceId, id }, options);
+  async test(@Req() request: FastifyRequest, @Res() reply: FastifyReply, @Param() path: OneWebhook): Promise<void> {
+    const { head } = await this.ask(request, 'webhooks.test', path, { deadlineMs: testDeadlineMs });
     respondUnstored(reply, success(head));
   }
 
   @Get(':id/deliveries')
-  async deliveries(@Req() request: FastifyRequest, @Res() reply: FastifyReply, @Param('id') id: string): Promise<void> {
-    const { spaceId } = principalOf(request);
-    const scope = [spaceId, 'deliveries', id];
-    const query = parseListQuery(deliveryList, queryOf(request), { cursors: this.cursors, scope });
-    const { head, body } = await this.rpc.request('webhooks.deliveries', { spaceId, id, query }, upstream(request));
-    await respondWithList(request, reply, { query, head, rows: body }, this.cursors, scope);
+  async deliveries(
+    @Req() request: FastifyRequest,
+    @Res() reply: FastifyReply,
+    @Param() path: OneWebhook,
+  ): Promise<void> {
+    await this.showList(request, reply, 'webhooks.deliveries', deliveryList, path, ['deliveries', path.id]);
   }
 
   @Get(':id/deliveries/:deliveryId')
   async delivery(
     @Req() request: FastifyRequest,
     @Res() reply: FastifyReply,
-    @Param('id') id: string,
-    @Param('deliveryId') deliveryId: string,
+    @Param() path: OneDelivery,
   ): Promise<void> {
-    const { spaceId } = principalOf(request);
-    const { head } = await this.rpc.request('webhooks.delivery', { spaceId, id, deliveryId }, upstream(request));
-    await respond(request, reply, success(head));
+    await this.showOne(request, reply, 'webhooks.delivery', path);
   }
 
   @Post(':id/deliveries/:deliveryId/resend')
-  async resend(
-    @Req() request: FastifyRequest,
-    @Res() reply: FastifyReply,
-    @Param('id') id: string,
-    @Param('deliveryId') deliveryId: string,
-  ): Promise<void> {
-    const { spaceId } = principalOf(request);
-    const { head } = await this.rpc.request('webhooks.resend', { spaceId, id, deliveryId }, upstream(request));
-    await this.record(request, 'delivery.resent', head.id);
-    respondUnstored(reply, success(head));
+  async resend(@Req() request: FastifyRequest, @Res() reply: FastifyReply, @Param() path: OneDelivery): Promise<void> {
+    await this.carryOut(request, reply, 'webhooks.resend', path);
   }
 
   @Post(':id/replays')
   async replay(
     @Req() request: FastifyRequest,
     @Res() reply: FastifyReply,
-    @Param('id') id: string,
+    @Param() path: OneWebhook,
     @Body() body: unknown,
   ): Promise<void> {
-    const { spaceId } = principalOf(request);
-    const wanted = { spaceId, id, input: body ?? null };
-    const { head } = await this.rpc.request('webhooks.replay.create', wanted, upstream(request));
-    await this.record(request, 'replay.created', head.id);
-    respondUnstored(reply, success(head), 201);
+    await this.carryOut(request, reply, 'webhooks.replay.create', { ...path, input: body ?? null }, 201);
   }
 
   @Get(':id/replays')
-  async replays(@Req() request: FastifyRequest, @Res() reply: FastifyReply, @Param('id') id: string): Promise<void> {
-    const { spaceId } = principalOf(request);
-    const scope = [spaceId, 'replays', id];
-    const query = parseListQuery(replayList, queryOf(request), { cursors: this.cursors, scope });
-    const { head, body } = await this.rpc.request('webhooks.replay.list', { spaceId, id, query }, upstream(request));
-    await respondWithList(request, reply, { query, head, rows: body }, this.cursors, scope);
+  async replays(@Req() request: FastifyRequest, @Res() reply: FastifyReply, @Param() path: OneWebhook): Promise<void> {
+    await this.showList(request, reply, 'webhooks.replay.list', replayList, path, ['replays', path.id]);
   }
 
   @Get(':id/replays/:replayId')
-  async getReplay(
-    @Req() request: FastifyRequest,
-    @Res() reply: FastifyReply,
-    @Param('id') id: string,
-    @Param('replayId') replayId: string,
-  ): Promise<void> {
-    const { spaceId } = principalOf(request);
-    const { head } = await this.rpc.request('webhooks.replay.get', { spaceId, id, replayId }, upstream(request));
-    await respond(request, reply, success(head));
+  async getReplay(@Req() request: FastifyRequest, @Res() reply: FastifyReply, @Param() path: OneReplay): Promise<void> {
+    await this.showOne(request, reply, 'webhooks.replay.get', path);
   }
 
   @Post(':id/replays/:replayId/cancel')
   async cancelReplay(
     @Req() request: FastifyRequest,
     @Res() reply: FastifyReply,
-    @Param('id') id: string,
-    @Param('replayId') replayId: string,
+    @Param() path: OneReplay,
   ): Promise<void> {
-    const { spaceId } = principalOf(request);
-    const { head } = await this.rpc.request('webhooks.replay.cancel', { spaceId, id, replayId }, upstream(request));
-    await this.record(request, 'replay.cancelled', head.id);
-    respondUnstored(reply, success(head));
+    await this.carryOut(request, reply, 'webhooks.replay.cancel', path);
   }
 
-  private record(request: FastifyRequest, action: string, object: string): Promise<void> {
+  /** The Space is the key's own, whatever `wanted` says. */
+  private ask<N extends WebhookOperation>(
+    request: FastifyRequest,
+    operation: N,
+    wanted: WebhookRequest<N>,
+    options: RpcOptions = {},
+  ): Promise<RpcResult<N>> {
+    const { spaceId } = principalOf(request);
+    return this.rpc.request(operation, { ...wanted, spaceId } as RequestOf<N>, { ...upstream(request), ...options });
+  }
+
+  private async showList<N extends ListOperation>(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    operation: N,
+    list: ListDefinition,
+    of: Omit<WebhookRequest<N>, 'query'>,
+    within: readonly string[],
+  ): Promise<void> {
+    const scope = [principalOf(request).spaceId, ...within];
+    const query = parseListQuery(list, queryOf(request), { cursors: this.cursors, scope });
+    const { head, body } = await this.ask(request, operation, { ...of, query } as unknown as WebhookRequest<N>);
+    await respondWithList(request, reply, { query, head, rows: body }, this.cursors, scope);
+  }
+
+  private async showOne<N extends RecordOperation>(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    operation: N,
+    path: WebhookRequest<N>,
+  ): Promise<void> {
+    const { head } = await this.ask(request, operation, path);
+    await respond(request, reply, success(head));
+  }
+
+  private async carryOut<N extends WebhookDeed>(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    operation: N,
+    wanted: WebhookRequest<N>,
+    status = 200,
+  ): Promise<void> {
+    const { head } = await this.ask(request, operation, wanted);
     const { spaceId, keyId } = principalOf(request);
-    return this.audit.recordAfterwards(spaceId, { actor: `key:key_${keyId}`, action, object, address: request.ip });
+    const done = { action: webhookDeeds[operation], object: head.id };
+    await this.audit.recordAfterwards(spaceId, { actor: `key:key_${keyId}`, ...done, address: request.ip });
+    respondUnstored(reply, success(head), status);
   }
 }

@@ -1,15 +1,5 @@
-import { randomBytes } from 'node:crypto';
-import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
-import {
-  natsProgram,
-  PostgresServer,
-  startSystem,
-  type InstanceName,
-  type SystemOptions,
-  type TestSystem,
-} from '@keyturn/testing';
+import { readFileSync } from 'node:fs';
+import { natsProgram, startSystem, type InstanceName, type SystemOptions, type TestSystem } from '@keyturn/testing';
 import { say } from './figures';
 
 /**
@@ -20,27 +10,12 @@ export async function withBenchSystem(
   options: SystemOptions,
   work: (system: TestSystem) => Promise<void>,
 ): Promise<void> {
-  const folder = mkdtempSync(path.join(tmpdir(), 'keyturn-bench-'));
-  // As root, PostgreSQL runs under another account, which has to enter.
-  chmodSync(folder, 0o755);
-  const postgres = await PostgresServer.start({
-    dataDir: path.join(folder, 'data'),
-    logFile: path.join(folder, 'postgres.log'),
-    password: randomBytes(12).toString('hex'),
-    durable: true,
-  });
-  process.env['KEYTURN_TEST_DATABASE_URL'] = postgres.url;
   process.env['KEYTURN_TEST_NATS_SERVER'] = await natsProgram(say);
+  const system = await startSystem({ ...options, ownPostgres: true, env: { LOG_LEVEL: 'warn', ...options.env } });
   try {
-    const system = await startSystem({ ...options, env: { LOG_LEVEL: 'warn', ...options.env } });
-    try {
-      await work(system);
-    } finally {
-      await system.stop();
-    }
+    await work(system);
   } finally {
-    await postgres.stopAtOnce();
-    rmSync(folder, { recursive: true, force: true });
+    await system.stop();
   }
 }
 

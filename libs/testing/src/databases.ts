@@ -16,9 +16,11 @@ export interface FreshDatabase {
   drop(): Promise<void>;
 }
 
-/** A database of its own for one test file: a copy of a migrated template, or an empty one without a template. */
-export async function freshDatabase(template?: DatabaseTemplate): Promise<FreshDatabase> {
-  const server = testServerUrl();
+/**
+ * A database of its own for one test file: a copy of a migrated template, or an empty one without a template; on the server
+ * of this run unless told.
+ */
+export async function freshDatabase(template?: DatabaseTemplate, server = testServerUrl()): Promise<FreshDatabase> {
   const source = template ? await templateDatabase(server, template) : 'template0';
   const name = `${runPrefix()}${randomBytes(6).toString('hex')}`;
   // A checkpoint per copy ("file_copy") costs more than the few hundred pages of a fresh schema.

@@ -8,6 +8,7 @@ import { connect, headers, type NatsConnection } from 'nats';
 import { Administration } from './administration';
 import { type FreshNats, freshNats } from './brokers';
 import { type FreshDatabase, freshDatabase } from './databases';
+import { FreshPostgres } from './postgres';
 import { LeashedFolder } from './servers/leash';
 import { migrateAll, type Ready, type ServiceName, ServiceProcess, services } from './servers/service-process';
 import { waitFor } from './wait-for';
@@ -17,6 +18,8 @@ export interface SystemOptions {
   readonly dispatchers?: number;
   readonly dataServices?: number;
   readonly webhookServices?: number;
+  /** A PostgreSQL of its own, durable as in production, in place of a database on the server of this run. */
+  readonly ownPostgres?: boolean;
   /** Settings of all services, beside those that make a system on this machine work. */
   readonly env?: Readonly<Record<string, string>>;
   /**
@@ -53,6 +56,7 @@ export class TestSystem {
   private readonly folder = LeashedFolder.make('system');
   private administration: Administration | undefined;
   private publisher: NatsConnection | undefined;
+  private ownPostgres: FreshPostgres | undefined;
   private freshDatabase: FreshDatabase | undefined;
   private events = 0;
   private lastEventTime = 0;
@@ -92,6 +96,12 @@ export class TestSystem {
   get databaseUrl(): string {
     if (!this.freshDatabase) throw new Error('The system is not running.');
     return this.freshDatabase.url;
+  }
+
+  /** Only of a system with `ownPostgres`. */
+  get postgres(): FreshPostgres {
+    if (!this.ownPostgres) throw new Error('The system shares the PostgreSQL of this run: ask for ownPostgres.');
+    return this.ownPostgres;
   }
 
   /** Of the first gateway. */
@@ -205,17 +215,20 @@ export class TestSystem {
     await Promise.all([...this.processes.values()].map((process) => process.stopAtOnce()));
     this.processes.clear();
     await this.nats.stop();
-    await this.freshDatabase?.drop();
+    if (this.ownPostgres) await this.ownPostgres.stop();
+    else await this.freshDatabase?.drop();
     this.folder.remove();
   }
 
   private async bringUp(options: SystemOptions): Promise<void> {
+    if (options.ownPostgres) this.ownPostgres = await FreshPostgres.start();
+    const server = this.ownPostgres?.url;
     if (options.logins) {
-      this.freshDatabase = await freshDatabase();
+      this.freshDatabase = await freshDatabase(undefined, server);
       const { migrate, ...logins } = await options.logins(this.freshDatabase.url);
       await this.migrate(migrate);
       this.logins = logins;
-    } else this.freshDatabase = await freshDatabase({ name: 'system', migrate: (url) => this.migrate(url) });
+    } else this.freshDatabase = await freshDatabase({ name: 'system', migrate: (url) => this.migrate(url) }, server);
     this.env['DATABASE_URL'] = this.freshDatabase.url;
     await makeStreams(this.nats.url);
     const wanted: Record<ServiceName, number> = {

@@ -16,7 +16,7 @@ import { waitFor } from '../wait-for';
 import { freePort } from './free-port';
 import { postgresAccount, type PostgresAccount } from './postgres-account';
 import { postgresBinaries } from './postgres-binaries';
-import { commandLine, end, processIdentity } from './process-identity';
+import { childrenOf, commandLine, end, processIdentity } from './process-identity';
 import { ServerError } from './server-error';
 
 /** The one account and database of an embedded server. */
@@ -119,10 +119,28 @@ export class PostgresServer {
     await this.ended();
   }
 
+  /** `kill -9` of the server with all of its processes: nobody is left to end a transaction or to tell a client. */
+  async kill(): Promise<void> {
+    // Halted first, so that no child is born between the list and the kill.
+    process.kill(this.pid, 'SIGSTOP');
+    const children = childrenOf(this.pid);
+    for (const pid of [this.pid, ...children]) killAtOnce(pid);
+    await this.ended();
+    await waitFor('all processes of PostgreSQL to be gone', () => children.every((pid) => !processIdentity(pid)));
+  }
+
   /** Nothing else may keep this process alive, and then it would end, successfully, in the middle of waiting. */
   private ended(): Promise<void> {
     this.child.ref();
     return this.exited;
+  }
+}
+
+function killAtOnce(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   }
 }
 

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 
 /** A process, told apart from a later one that happens to get the same pid. */
@@ -19,17 +19,34 @@ export function isAlive(identity: ProcessIdentity): boolean {
   return processIdentity(identity.pid)?.started === identity.started;
 }
 
-function startedOnLinux(pid: number): string | undefined {
-  let stat: string;
+/** The pids of a process's own children. */
+export function childrenOf(parent: number): number[] {
+  if (process.platform === 'linux')
+    return readdirSync('/proc')
+      .map(Number)
+      .filter((pid) => pid > 0 && statOnLinux(pid)?.[1] === String(parent));
+  const processes = execFileSync('ps', ['-A', '-o', 'pid=,ppid='], { encoding: 'utf8', stdio: 'pipe' });
+  return processes
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/).map(Number))
+    .flatMap(([pid, ppid]) => (pid !== undefined && ppid === parent ? [pid] : []));
+}
+
+/** What the kernel says of a process, from its state on; undefined when there is none. */
+function statOnLinux(pid: number): string[] | undefined {
   try {
-    stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    // The second field is the command's name in parentheses and may hold anything, so the fields are counted behind it.
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   } catch {
     return undefined;
   }
-  // The second field is the command's name in parentheses and may hold anything, so the fields are counted behind it.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  const state = fields[0];
-  return state === 'Z' || state === 'X' ? undefined : fields[19];
+}
+
+function startedOnLinux(pid: number): string | undefined {
+  const fields = statOnLinux(pid);
+  const state = fields?.[0];
+  return state === 'Z' || state === 'X' ? undefined : fields?.[19];
 }
 
 function startedElsewhere(pid: number): string | undefined {

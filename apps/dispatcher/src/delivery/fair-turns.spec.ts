@@ -92,6 +92,31 @@ describe('whose delivery goes next', () => {
     expect(turns.next()?.webhookId).toBe('99');
   });
 
+  it('T-116 of twenty endpoints one hangs and one fails: the other eighteen are through in no more rounds', () => {
+    const lastOfEighteen = rounds({ hangs: '19', fails: '20' });
+    const undisturbed = rounds({});
+    expect(lastOfEighteen).toBeLessThanOrEqual(undisturbed * 1.2);
+
+    /** In each round every request that is under way is answered, and freed slots are given anew; slots are scarce. */
+    function rounds({ hangs, fails }: { hangs?: string; fails?: string }): number {
+      const turns = turnsWith({ maxInFlight: 60 });
+      for (let webhook = 1; webhook <= 20; webhook++) fill(turns, 100, { webhookId: String(webhook) });
+      let left = 18 * 100;
+      for (let round = 1; ; round++) {
+        const taken: Outgoing[] = [];
+        for (let next = turns.next(); next; next = turns.next()) if (next.webhookId !== hangs) taken.push(next);
+        for (const each of taken) {
+          const failed = each.webhookId === fails;
+          const back = turns.done(each, failed ? trouble : well);
+          // What fails is due again at once, and what its lane gave back is claimed again: the worst there is.
+          if (failed) for (const again of [each, ...back]) turns.add({ ...again, reason: 'retry' });
+          else if (Number(each.webhookId) <= 18) left--;
+        }
+        if (left === 0) return round;
+      }
+    }
+  });
+
   it('what a strained endpoint no longer bears comes back, the newest first', () => {
     const turns = turnsWith();
     fill(turns, 60, {});

@@ -40,7 +40,7 @@ beforeAll(async () => {
     ...(['admin.spaces.create', 'admin.spaces.list', 'admin.spaces.suspend', 'admin.spaces.delete'] as const),
     ...(['admin.keys.create', 'admin.keys.list', 'admin.keys.revoke', 'admin.events.rejected'] as const),
     ...(['admin.retention.access', 'admin.retention.data', 'admin.retention.webhooks'] as const),
-    ...(['data.streams.position', 'data.detail'] as const),
+    ...(['data.streams.position', 'data.detail', 'admin.webhooks.audit'] as const),
   ];
   for (const operation of operations)
     server.addHandler(operation, (call: RpcCall<OperationName>) => {
@@ -163,9 +163,35 @@ describe('the command line', () => {
     expect(await json('events', 'rejected')).toEqual({ rejected });
   });
 
+  it('an audit that does not balance is an answer and a failure, which names the webhook and what is missing', async () => {
+    const even = { webhookId: 'wh_1', name: 'Even', owed: 3, delivered: 3, missing: 0, stuck: 0, examples: [] };
+    const odd = {
+      webhookId: 'wh_2',
+      name: 'Odd',
+      owed: 9,
+      delivered: 7,
+      missing: 2,
+      stuck: 1,
+      examples: ['evt_a', 'evt_b'],
+    };
+    const base = { spaceId: 'spc_3', since: '2026-01-01T00:00:00.000Z', sequence: 9 };
+    answers['admin.webhooks.audit'] = { ...base, balanced: true, webhooks: [even] };
+    expect(await run(['webhooks', 'audit', '--space', 'acme'])).toMatchObject({ code: 0, err: '' });
+    const audit = { ...base, balanced: false, webhooks: [even, odd] };
+    answers['admin.webhooks.audit'] = audit;
+    const { code, out, err } = await run(['webhooks', 'audit', '--space', 'acme', '--json']);
+    expect([code, JSON.parse(out)]).toEqual([1, audit]);
+    expect(JSON.parse(err)).toEqual({
+      error: {
+        code: 'NOT_BALANCED',
+        message: 'wh_2 "Odd": 2 of 9 have no delivery (evt_a, evt_b), 1 wait where nothing would send them',
+      },
+    });
+  });
+
   it('loads the demo and waits until it is applied; a second load repeats the first', async () => {
     answers['data.detail'] = {};
-    answers['data.streams.position'] = { DOMAIN: 0, BACKFILL: 1_000_000 };
+    answers['data.streams.position'] = { DOMAIN: 0, BACKFILL: 1_000_000, EVENTS: 0 };
     const first = (await json('demo', 'load', '--space', 'acme', '--files', '20')) as { events: number };
     expect(first).toMatchObject({ spaceId: 'spc_3', files: 20, seed: 1, duplicates: 0 });
     const second = await json('demo', 'load', '--space', 'acme', '--files', '20');

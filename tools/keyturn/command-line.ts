@@ -39,8 +39,7 @@ export async function runCommandLine(argv: readonly string[], terminal: Terminal
   try {
     return await run(argv, json, terminal);
   } catch (error) {
-    const { code, message } = explain(error);
-    terminal.err(json ? `${JSON.stringify({ error: { code, message } })}\n` : `keyturn: ${message}\n`);
+    complain(terminal, json, explain(error));
     return 1;
   }
 }
@@ -77,13 +76,19 @@ async function run(argv: readonly string[], json: boolean, terminal: Terminal): 
   try {
     const outcome = await command.run(call);
     if (outcome) terminal.out(json ? `${JSON.stringify(outcome.json)}\n` : `${outcome.text}\n`);
-    return 0;
+    if (!outcome?.alarm) return 0;
+    complain(terminal, json, outcome.alarm);
+    return 1;
   } finally {
     await cluster?.then(
       (connected) => connected.close(),
       () => undefined,
     );
   }
+}
+
+function complain({ err }: Terminal, json: boolean, { code, message }: { code: string; message: string }): void {
+  err(json ? `${JSON.stringify({ error: { code, message } })}\n` : `keyturn: ${message}\n`);
 }
 
 function findCommand(argv: readonly string[]): Command | undefined {

@@ -32,6 +32,8 @@ export interface Call {
 export interface Outcome {
   readonly json: unknown;
   readonly text: string;
+  /** The answer is bad news, which a script must notice: said on stderr too, and the exit code is 1. */
+  readonly alarm?: { readonly code: string; readonly message: string };
 }
 
 export interface Command {

@@ -5,6 +5,7 @@ import { AddressPolicy, DeliveryStore, ReplayStore, SecretBox, WebhookStore } fr
 import { HealthJudge } from './health/health-judge';
 import { ListConnections } from './list-connections';
 import { LogReader } from './operations/log-reader';
+import { TakenIn } from './operations/taken-in';
 import { WebhookOperationsController } from './operations/webhook-operations.controller';
 import { ReplayRunner } from './replays/replay-runner';
 import { ReplaysController } from './replays/replays.controller';
@@ -29,6 +30,7 @@ import { WebhooksService } from './webhooks/webhooks.service';
     WebhookHints,
     HealthJudge,
     LogReader,
+    TakenIn,
     ReplaysService,
     ReplayRunner,
     {

@@ -28,6 +28,9 @@ export interface CommittedEvent {
 export const eventsSubject = (event: Pick<CommittedEvent, 'spaceId' | 'event'>) =>
   `events.${event.spaceId}.${event.event}`;
 
+/** Where a message stands in the log of all Spaces. */
+export const logPositionHeader = 'Keyturn-Log';
+
 /** Header names; `Nats-Msg-Id` is the event's id, so that a repeated relay is one message. */
 export function committedEventHeaders(event: CommittedEvent): Record<string, string> {
   return {

@@ -22,8 +22,14 @@ export interface Operations {
   'data.space.put': { request: { spaceId: string; status: SpaceStatus }; reply: Record<string, never> };
   /** The newest sequence that has committed: what is subscribed now is owed from the next one on. */
   'data.space.position': { request: { spaceId: string }; reply: { sequence: number } };
-  /** How far each incoming stream is applied: a message whose stream sequence is not above it has had its effects. */
-  'data.streams.position': { request: Record<string, never>; reply: { DOMAIN: number; BACKFILL: number } };
+  /**
+   * How far each incoming stream is applied: a message whose stream sequence is not above it has had its effects. EVENTS: up to
+   * which position of the log everything has been put there.
+   */
+  'data.streams.position': {
+    request: Record<string, never>;
+    reply: { DOMAIN: number; BACKFILL: number; EVENTS: number };
+  };
 
   /**
    * The Space's log behind a sequence, in order: what was committed in [since, until), of these events. Body: the payloads, one
@@ -204,6 +210,9 @@ export type DeliveryStatus = 'pending' | 'retrying' | 'success' | 'failed' | 'ca
 export interface LoggedEvent {
   /** `evt_<ulid>` */
   id: string;
+  /** In the order of all Spaces, which is that of stream `EVENTS`. */
+  position: number;
+  /** In the order of its Space. */
   sequence: number;
   event: string;
   recordId: number;
@@ -259,10 +268,11 @@ export interface WebhookBalance {
   name: string;
   owed: number;
   delivered: number;
+  /** Its delivery waits, or the event is still on its way to the dispatchers. */
   waiting: number;
   failed: number;
   cancelled: number;
-  /** Owed, and there is no delivery: not yet taken in, or lost. */
+  /** Owed and taken in by the dispatchers, and there is no delivery. */
   missing: number;
   /** Of those that wait, the ones that nothing would ever send. */
   stuck: number;

@@ -10,11 +10,13 @@ describe('the balance of a Space', () => {
   beforeEach(() => store.clear());
   afterAll(() => store.close());
 
-  async function audit(events: readonly CommittedEvent[]) {
-    const ledger = await WebhookLedger.open(store.database, 'spc_1');
+  /** Positions of the log are the Space's sequences here: there is no other Space in it. */
+  async function audit(events: readonly CommittedEvent[], takenIn = Number.MAX_SAFE_INTEGER) {
+    const ledger = await WebhookLedger.open(store.database, 'spc_1', takenIn);
     for (let at = 0; at < events.length; at += 3) {
       const page = events.slice(at, at + 3).map((event) => ({
         ...event,
+        position: event.sequence,
         changed: [...event.changed],
         traceparent: event.traceparent ?? null,
         bytes: event.payload.length,
@@ -58,6 +60,9 @@ describe('the balance of a Space', () => {
     await store.dispatch.accept(instance, events.slice(0, 2), room());
     const gap = await audit(events);
     expect(gap.balanced).toBe(false);
+    const onItsWay = await audit(events, 2);
+    expect(onItsWay.balanced).toBe(true);
+    expect(onItsWay.webhooks).toMatchObject([{ owed: 3, waiting: 3, missing: 0, stuck: 0 }]);
     expect(gap.webhooks).toMatchObject([{ owed: 3, waiting: 2, missing: 1, stuck: 0, examples: [events[2]?.id] }]);
     await store.dispatch.accept(instance, events, room());
     await store.database.acrossSpaces('a test breaks something').query({

@@ -1,4 +1,4 @@
-import { eventColumns } from './event-columns';
+import { eventColumns, numbers } from './event-columns';
 import type { LogPage } from './replay-store';
 import type { WebhookBalance } from '@keyturn/contracts';
 import { statement, type Database } from '@keyturn/platform/database';
@@ -6,17 +6,18 @@ import { statement, type Database } from '@keyturn/platform/database';
 /**
  * What a page of the log owed, by subscription, and what became of it: the same matching as when events are accepted.
  * $2 ids · $3 sequences · $4 events · $5 resources · $6 records · $7 times · $8 commit times · $9 changed fields ·
- * $10 traceparents · $11 lengths · $12 offsets · $13 payloads
+ * $10 traceparents · $11 lengths · $12 offsets · $13 payloads · $14 positions in the log · $15 up to which of them the
+ * dispatchers have taken everything in
  */
 const balance = statement(
   'webhooks.audit.page',
   `with incoming as materialized (
      select i.*, (i.committed_at at time zone 'UTC')::date as day
      from unnest($2::text[], $3::bigint[], $4::text[], $5::text[], $6::bigint[], $7::timestamptz[], $8::timestamptz[], $9::text[],
-                 $10::text[], $11::int[], $12::int[])
-          as i(id, sequence, event, resource, record_id, time, committed_at, changed, traceparent, bytes, place)
+                 $10::text[], $11::int[], $12::int[], $14::bigint[])
+          as i(id, sequence, event, resource, record_id, time, committed_at, changed, traceparent, bytes, place, position)
    ), owed as materialized (
-     select i.id, i.day, v.endpoint_id
+     select i.id, i.day, i.position > $15::bigint as on_its_way, v.endpoint_id
      from incoming i
      join webhooks.endpoint_version v
        on v.space_id = $1 and v.until_sequence > i.sequence and v.from_sequence <= i.sequence and v.deliver
@@ -26,12 +27,12 @@ const balance = statement(
    )
    select e.id, e.name, count(*)::int as owed,
           count(*) filter (where d.status = 'success')::int as delivered,
-          count(*) filter (where d.status in ('pending', 'retrying'))::int as waiting,
+          count(*) filter (where d.status in ('pending', 'retrying') or (d.id is null and owed.on_its_way))::int as waiting,
           count(*) filter (where d.status = 'failed')::int as failed,
           count(*) filter (where d.status = 'cancelled')::int as cancelled,
-          count(*) filter (where d.id is null)::int as missing,
+          count(*) filter (where d.id is null and not owed.on_its_way)::int as missing,
           count(*) filter (where d.status in ('pending', 'retrying') and q.delivery_id is null)::int as stuck,
-          coalesce((array_agg(owed.id) filter (where d.id is null))[1:10], '{}') as examples
+          coalesce((array_agg(owed.id) filter (where d.id is null and not owed.on_its_way))[1:10], '{}') as examples
    from owed
    join webhooks.endpoint e on e.id = owed.endpoint_id and e.deleted_at is null
    left join lateral (
@@ -68,19 +69,24 @@ export class WebhookLedger {
     private readonly spaceId: string,
     /** Whether choosing needs payloads. */
     readonly payloads: boolean,
+    private readonly takenIn: number,
   ) {}
 
-  static async open(database: Database, spaceId: string): Promise<WebhookLedger> {
+  /** `takenIn`: up to which position of the log the dispatchers have taken everything in. */
+  static async open(database: Database, spaceId: string, takenIn: number): Promise<WebhookLedger> {
     const db = database.inSpace(spaceId);
     const [space] = await db.query<{ filtered: boolean }>(filtered);
-    const ledger = new WebhookLedger(database, spaceId, space?.filtered ?? false);
+    const ledger = new WebhookLedger(database, spaceId, space?.filtered ?? false, takenIn);
     for (const { id, name } of await db.query<{ id: string; name: string }>(names)) ledger.balanceOf(id, name);
     return ledger;
   }
 
   async add(page: LogPage): Promise<void> {
     if (page.events.length === 0) return;
-    const rows = await this.database.inSpace(this.spaceId).query<BalanceRow>(balance, eventColumns(page.events));
+    const positions = numbers(page.events.map(({ position }) => position));
+    const rows = await this.database
+      .inSpace(this.spaceId)
+      .query<BalanceRow>(balance, [...eventColumns(page.events), positions, this.takenIn]);
     for (const row of rows) {
       const sum = this.balanceOf(row.id, row.name);
       for (const count of counts) sum[count] += row[count];

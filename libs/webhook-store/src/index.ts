@@ -9,6 +9,7 @@ export { WebhookLedger } from './audit-store';
 export { ensureDaysAhead } from './days';
 export { DeliveryStore } from './delivery-store';
 export * from './dispatch-store.types';
+export { eventsConsumer, eventsStream } from './events-stream';
 export { decodeHint, encodeHint, hintSubject, type WebhookHint } from './hints';
 export { webhookSettings } from './settings';
 export { PostgresDispatchStore, type DispatchStoreOptions } from './dispatch-store';

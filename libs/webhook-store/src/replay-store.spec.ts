@@ -44,6 +44,7 @@ describe('replays', () => {
   }
 
   const loggedEvent = (event: CommittedEvent): LoggedEvent => ({
+    position: event.sequence,
     ...event,
     changed: [...event.changed],
     traceparent: event.traceparent ?? null,

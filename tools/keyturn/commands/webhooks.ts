@@ -1,3 +1,4 @@
+import type { WebhookBalance } from '@keyturn/contracts';
 import { type Command, required } from '../command';
 import { table } from '../table';
 
@@ -35,8 +36,20 @@ const audit: Command = {
     );
     const head = ['WEBHOOK', 'OWED', 'DELIVERED', 'WAITING', 'FAILED', 'CANCELLED', 'MISSING', 'STUCK', 'NAME'];
     const verdict = reply.balanced ? 'balanced' : 'NOT balanced';
-    return { json: reply, text: `${table(head, rows)}\n${verdict}, up to event ${reply.sequence}` };
+    const unaccounted = reply.webhooks.flatMap(unaccountedFor);
+    return {
+      json: reply,
+      text: `${table(head, rows)}\n${verdict}, up to event ${reply.sequence}`,
+      ...(unaccounted.length ? { alarm: { code: 'NOT_BALANCED', message: unaccounted.join('; ') } } : {}),
+    };
   },
 };
+
+function unaccountedFor({ webhookId, name, owed, missing, stuck, examples }: WebhookBalance): string[] {
+  const said = [];
+  if (missing > 0) said.push(`${missing} of ${owed} have no delivery (${examples.join(', ')})`);
+  if (stuck > 0) said.push(`${stuck} wait where nothing would send them`);
+  return said.length ? [`${webhookId} "${name}": ${said.join(', ')}`] : [];
+}
 
 export const webhookCommands: readonly Command[] = [audit];

@@ -9,7 +9,7 @@ const readPosition = statement('log.position', `select sequence from data.space 
 
 const readLog = statement(
   'log.read',
-  `select event_id, sequence, event, record_id, time, committed_at, changed, traceparent,
+  `select id, event_id, sequence, event, record_id, time, committed_at, changed, traceparent,
           case when $8::boolean then payload end as payload
    from data.event_log
    where space_id = $1 and sequence > $2 and sequence <= $3 and committed_at >= $4::timestamptz and committed_at < $5::timestamptz
@@ -18,6 +18,7 @@ const readLog = statement(
 );
 
 interface LogRow {
+  id: string;
   event_id: string;
   sequence: string;
   event: string;
@@ -65,6 +66,7 @@ export class EventLogRpc {
 
 const loggedEvent = (row: LogRow, bytes: number): LoggedEvent => ({
   id: row.event_id,
+  position: Number(row.id),
   sequence: Number(row.sequence),
   event: row.event,
   recordId: Number(row.record_id),

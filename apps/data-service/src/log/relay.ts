@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { headers, NatsError, type MsgHdrs, type StoredMsg } from 'nats';
-import { committedEventHeaders, eventsSubject, type CommittedEvent } from '@keyturn/contracts';
+import { committedEventHeaders, eventsSubject, logPositionHeader, type CommittedEvent } from '@keyturn/contracts';
 import { Database, spaceId, statement } from '@keyturn/platform/database';
 import { Log } from '@keyturn/platform/logs';
 import { Metrics } from '@keyturn/platform/metrics';
@@ -9,8 +9,6 @@ import { streamState } from '../apply/stream-reader';
 import { Wake } from '../apply/wake';
 
 const stream = 'EVENTS';
-/** Where a message stands in the log; for our own resuming, beside what a dispatcher reads. */
-const logHeader = 'Keyturn-Log';
 
 const maxBatch = 300;
 const maxBatchBytes = 2 * 1024 * 1024;
@@ -227,7 +225,7 @@ export class Relay {
         throw error;
       }
       const { header } = message;
-      const [id, committedAt] = [Number(header.get(logHeader)), new Date(header.get('Keyturn-Committed'))];
+      const [id, committedAt] = [Number(header.get(logPositionHeader)), new Date(header.get('Keyturn-Committed'))];
       if (!Number.isSafeInteger(id) || id < 1 || Number.isNaN(committedAt.getTime())) continue;
       const [row] = await this.queries().query<{ moment: string }>(findInLog, [
         id,
@@ -303,6 +301,6 @@ function committedEvent(row: LogRow): CommittedEvent {
 function headersOf(event: CommittedEvent, logId: string): MsgHdrs {
   const header = headers();
   for (const [name, value] of Object.entries(committedEventHeaders(event))) header.set(name, value);
-  header.set(logHeader, logId);
+  header.set(logPositionHeader, logId);
   return header;
 }

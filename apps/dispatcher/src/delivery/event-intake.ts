@@ -2,6 +2,7 @@ import { readCommittedEvent, type CommittedEvent } from '@keyturn/contracts';
 import { isUnavailable } from '@keyturn/platform/database';
 import type { Log } from '@keyturn/platform/logs';
 import type { NatsLink } from '@keyturn/platform/nats';
+import { eventsConsumer, eventsStream } from '@keyturn/webhook-store';
 import { AckPolicy, DeliverPolicy, nanos, NatsError, type ConsumerMessages, type JsMsg } from 'nats';
 
 export interface EventIntakeOptions {
@@ -10,9 +11,6 @@ export interface EventIntakeOptions {
   /** Messages that are no events, or that the database refuses. */
   readonly onGarbage: () => void;
 }
-
-export const stream = 'EVENTS';
-export const consumerName = 'dispatcher';
 
 const maxBatch = 250;
 const maxWaiting = 500;
@@ -55,7 +53,7 @@ export class EventIntake {
   /** Messages that wait in the stream, unread; undefined while NATS does not say. */
   async lag(): Promise<number | undefined> {
     try {
-      const info = await (await this.link.manager()).consumers.info(stream, consumerName);
+      const info = await (await this.link.manager()).consumers.info(eventsStream, eventsConsumer);
       return info.num_pending + info.num_ack_pending;
     } catch {
       return undefined;
@@ -77,7 +75,7 @@ export class EventIntake {
   private async consume(): Promise<void> {
     const manager = await this.link.manager();
     await ensureConsumer(manager.consumers);
-    const consumer = await this.link.jetstream().consumers.get(stream, consumerName);
+    const consumer = await this.link.jetstream().consumers.get(eventsStream, eventsConsumer);
     this.messages = await consumer.consume({
       max_messages: maxWaiting,
       callback: (message) => {
@@ -149,12 +147,12 @@ type Consumers = Awaited<ReturnType<NatsLink['manager']>>['consumers'];
 async function ensureConsumer(consumers: Consumers): Promise<void> {
   const changeable = { ack_wait: nanos(ackWaitMs), max_ack_pending: 10_000 };
   try {
-    await consumers.update(stream, consumerName, changeable);
+    await consumers.update(eventsStream, eventsConsumer, changeable);
   } catch (error) {
     if (!(error instanceof NatsError) || error.api_error?.code !== 404) throw error;
-    await consumers.add(stream, {
+    await consumers.add(eventsStream, {
       ...changeable,
-      durable_name: consumerName,
+      durable_name: eventsConsumer,
       ack_policy: AckPolicy.Explicit,
       deliver_policy: DeliverPolicy.All,
     });

@@ -7,6 +7,7 @@ import { SETTINGS } from '@keyturn/platform/service';
 import { eraseRecord, reseal, SecretBox, WebhookLedger } from '@keyturn/webhook-store';
 import type { WebhookServiceSettings } from '../settings';
 import { LogReader } from './log-reader';
+import { TakenIn } from './taken-in';
 
 const pageSize = 1_000;
 /** With payloads, which filters need. */
@@ -19,6 +20,7 @@ export class WebhookOperationsController {
     private readonly database: Database,
     private readonly secrets: SecretBox,
     private readonly log: LogReader,
+    private readonly takenIn: TakenIn,
     @Inject(SETTINGS) private readonly settings: WebhookServiceSettings,
   ) {}
 
@@ -26,7 +28,8 @@ export class WebhookOperationsController {
   async audit(@Payload() { request }: RpcCall<'admin.webhooks.audit'>): Promise<RpcReply<'admin.webhooks.audit'>> {
     const { spaceId } = request;
     const since = this.sinceOf(request.since);
-    const ledger = await WebhookLedger.open(this.database, spaceId);
+    // Asked before the deliveries are counted: what is taken in meanwhile has its deliveries.
+    const ledger = await WebhookLedger.open(this.database, spaceId, await this.takenIn.position());
     const { payloads } = ledger;
     const limit = payloads ? fullPageSize : pageSize;
     let sequence = 0;

@@ -143,6 +143,7 @@ export class WebhookServiceFixture {
     return {
       events: chosen.map(({ payload, changed, traceparent, ...event }) => ({
         ...event,
+        position: event.sequence,
         changed: [...changed],
         traceparent: traceparent ?? null,
         bytes: request.payloads ? payload.length : 0,

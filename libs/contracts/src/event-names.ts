@@ -1,3 +1,4 @@
+import type { OperationalEvent } from './operational-event';
 import { resources } from './resources';
 
 export type Action = 'created' | 'updated' | 'completed' | 'deleted';
@@ -13,7 +14,11 @@ export const eventNames: readonly string[] = ['user', 'contact', 'file', 'task',
   .flatMap((name) => actionsOf(name).map((action) => `${name}.${action}`));
 
 /** Events about an endpoint itself, which its owner may subscribe to like any other (T-085). */
-export const operationalEventNames: readonly string[] = ['webhook.failing', 'webhook.disabled', 'webhook.recovered'];
+export const operationalEventNames: readonly OperationalEvent[] = [
+  'webhook.failing',
+  'webhook.disabled',
+  'webhook.recovered',
+];
 
 /** `file.*`: every event of one resource. A bare `*` is not offered (T-085). */
 export const eventWildcards: readonly string[] = resources.map((resource) => `${resource.name}.*`);
@@ -22,5 +27,9 @@ export const eventWildcards: readonly string[] = resources.map((resource) => `${
 export const testEventName = 'webhook.test';
 
 export function isSubscribableEvent(name: string): boolean {
-  return eventNames.includes(name) || operationalEventNames.includes(name) || eventWildcards.includes(name);
+  return (
+    eventNames.includes(name) ||
+    (operationalEventNames as readonly string[]).includes(name) ||
+    eventWildcards.includes(name)
+  );
 }

@@ -3,6 +3,7 @@ export * from './domain-event';
 export * from './errors';
 export * from './event-names';
 export * from './list';
+export * from './operational-event';
 export * from './operations';
 export * from './phone';
 export * from './resource';

@@ -422,7 +422,7 @@ export const turnOff = statement(
   `update webhooks.endpoint e
    set is_active = false, disabled_reason = $2, disabled_at = now(), revision = revision + 1, updated_at = now()
    where id = $1 and is_active and deleted_at is null
-   returning space_id, name, url, events, thin, filter::text as filter,
+   returning space_id, parent_id, name, url, events, thin, filter::text as filter,
              (select d.sequence from webhooks.delivery d where d.endpoint_id = e.id and d.sequence is not null
               order by d.id desc limit 1) as sequence`,
 );

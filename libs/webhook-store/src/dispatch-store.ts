@@ -86,6 +86,8 @@ interface ClaimRow {
 
 interface TurnedOffRow {
   space_id: string;
+  /** Of a replay's target, the webhook. */
+  parent_id: string | null;
   name: string;
   url: string;
   events: string[];
@@ -323,9 +325,11 @@ export class PostgresDispatchStore implements DispatchStore {
         .query<TurnedOffRow>(sql.turnOff, [webhookId, reason]);
       if (!off) return [];
       const db = tx.inSpace(spaceId(off.space_id));
-      await db.query(addVersion, [webhookId, off.sequence ?? 0, false, off.events, off.thin, off.filter]);
       await db.query(cancelWaiting, [webhookId]);
-      const data = { ...about(webhookId, off), reason };
+      if (off.parent_id !== null) return [];
+      await db.query(addVersion, [webhookId, off.sequence ?? 0, false, off.events, off.thin, off.filter]);
+      const figures = { failingSince: null, consecutiveFailures: null, attemptsLastDay: null, failuresLastDay: null };
+      const data = { ...about(webhookId, off), reason, ...figures };
       return emitOperationalEvent(tx, 'webhook.disabled', off.space_id, data, this.options.maxAttempts);
     });
     this.tellReady(owed);

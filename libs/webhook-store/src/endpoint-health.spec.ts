@@ -186,8 +186,47 @@ describe('endpoints that fail', () => {
     const gone = await store.webhook('spc_1');
     await store.webhook('spc_1', { events: ['webhook.disabled'] });
     await store.dispatch.turnOff(number(gone), 'gone');
+    const figures = { failingSince: null, consecutiveFailures: null, attemptsLastDay: null, failuresLastDay: null };
     expect(await told(await store.instance())).toMatchObject([
-      { event: 'webhook.disabled', data: { webhookId: gone.id, reason: 'gone' } },
+      {
+        event: 'webhook.disabled',
+        data: { webhookId: gone.id, name: 'CRM', url: gone.url, reason: 'gone', ...figures },
+      },
     ]);
+  });
+
+  it('a thin webhook hears the whole of it: there is no record to ask for', async () => {
+    const gone = await store.webhook('spc_1');
+    const thin = await store.webhook('spc_1', { events: ['webhook.disabled'], thin: true });
+    await store.dispatch.turnOff(number(gone), 'gone');
+    expect(await store.dispatch.claim(await store.instance(), room())).toMatchObject([
+      { webhookId: number(thin), event: 'webhook.disabled', thin: false },
+    ]);
+  });
+
+  describe('where a replay sends to another URL', () => {
+    const replayElsewhere = async (webhook: { id: string }) => {
+      const since = new Date(Date.now() - day).toISOString();
+      const until = new Date().toISOString();
+      const rest = { events: null, ratePerSecond: null, dryRun: false } as const;
+      const url = 'https://staging.example/hook';
+      await store.replays.create('spc_1', webhook.id, { since, until, selection: 'all', url, ...rest });
+      const [job] = await store.replays.take(1);
+      return { id: `wh_${job?.targetId}` };
+    };
+
+    it('that one hears nothing, is not judged, and nobody hears of it', async () => {
+      const webhook = await store.webhook('spc_1', { events: ['webhook.failing', 'webhook.disabled'] });
+      const gone = await store.webhook('spc_1');
+      const target = await replayElsewhere(webhook);
+      const instance = await store.instance();
+      await store.dispatch.turnOff(number(gone), 'gone');
+      const claimed = await store.dispatch.claim(instance, room());
+      expect(claimed.map(({ webhookId }) => webhookId)).toEqual([number(webhook)]);
+      await failingFor(target, 6 * day);
+      expect(await health.judge()).toEqual([]);
+      await store.dispatch.turnOff(number(target), 'gone');
+      expect(await told(instance)).toEqual([]);
+    });
   });
 });

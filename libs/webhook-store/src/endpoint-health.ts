@@ -1,4 +1,5 @@
-import { emitOperationalEvent, type OperationalData } from './operational-events';
+import { emitOperationalEvent } from './operational-events';
+import type { FailureReason, WebhookInTrouble, WebhookNamed } from '@keyturn/contracts';
 import { statement, type Database, type Queries, type Transaction } from '@keyturn/platform/database';
 
 /** When a failing endpoint goes off (DESIGN §4): whichever comes first. */
@@ -21,7 +22,7 @@ export interface HealthFigures {
 /** How near an endpoint is to going off, in percent of the threshold it is nearest to. */
 export interface Pressure {
   readonly percent: number;
-  readonly reason: 'no_success' | 'failure_rate';
+  readonly reason: FailureReason;
 }
 
 export function pressureOf(figures: HealthFigures, thresholds: HealthThresholds, now: Date): Pressure {
@@ -40,12 +41,13 @@ const calmPercent = 40;
 
 export const warningLevel = (percent: number): number => warningPercents.filter((step) => percent >= step).length;
 
+/** The target of a replay is left alone: it ends with its job, and its owner knows it by no name. */
 const suspects = statement(
   'webhooks.health.suspects',
   `select s.endpoint_id, s.failing_since, s.warned, s.consecutive_failures,
           coalesce(h.attempts, 0)::int as attempts, coalesce(h.failures, 0)::int as failures
    from webhooks.endpoint_state s
-   join webhooks.endpoint e on e.id = s.endpoint_id and e.status = 'active'
+   join webhooks.endpoint e on e.id = s.endpoint_id and e.status = 'active' and e.parent_id is null
    cross join lateral (
      select sum(attempts) as attempts, sum(failures) as failures from webhooks.endpoint_hour
      where endpoint_id = s.endpoint_id and hour > now() - interval '24 hours'
@@ -201,13 +203,13 @@ async function enableEndpoint(tx: Transaction, endpointId: string): Promise<Name
   return back;
 }
 
-export const about = (endpointId: string, { name, url }: Pick<NamedRow, 'name' | 'url'>): OperationalData => ({
+export const about = (endpointId: string, { name, url }: Pick<NamedRow, 'name' | 'url'>): WebhookNamed => ({
   webhookId: `wh_${endpointId}`,
   name,
   url,
 });
 
-const detailsOf = (row: SuspectRow) => ({
+const detailsOf = (row: SuspectRow): Omit<WebhookInTrouble, keyof WebhookNamed> => ({
   failingSince: row.failing_since?.toISOString() ?? null,
   consecutiveFailures: row.consecutive_failures,
   attemptsLastDay: row.attempts,

@@ -1,6 +1,17 @@
-import { eventNames, operationalEventNames, resourceByName, testEventName } from '@keyturn/contracts';
+import {
+  eventNames,
+  operationalEventNames,
+  resourceByName,
+  testEventName,
+  webhookList,
+  type FailureReason,
+  type OperationalData,
+  type OperationalEvent,
+  type WebhookInTrouble,
+  type WebhookNamed,
+} from '@keyturn/contracts';
 import { recordExamples } from './examples';
-import { type Part, ref, schemaName } from './schema';
+import { nullable, type Part, ref, schemaName, valueSchema } from './schema';
 
 export const eventTag = 'Events';
 
@@ -107,30 +118,95 @@ function recordEvent(event: string): Part {
   );
 }
 
-const operational: Readonly<Record<string, string>> = {
-  'webhook.failing': 'Deliveries to a webhook fail so often that it will be disabled if nothing changes.',
-  'webhook.disabled': 'A webhook was disabled after too many failures; events wait until you set `isActive` to true.',
-  'webhook.recovered': 'A webhook that was disabled answers again and is delivered to.',
+const trouble = {
+  failingSince: nullable({
+    type: 'string',
+    format: 'date-time',
+    description: 'When the first failure behind the last success was.',
+  }),
+  consecutiveFailures: { type: ['integer', 'null'], minimum: 0, description: 'Failures since the last success.' },
+  attemptsLastDay: { type: ['integer', 'null'], minimum: 0, description: 'Tries in the last 24 hours.' },
+  failuresLastDay: { type: ['integer', 'null'], minimum: 0, description: 'How many of them failed.' },
 };
 
-function webhookEvent(event: string): Part {
-  const data: Part = {
-    type: 'object',
-    required: ['webhookId'],
-    properties: {
-      webhookId: { type: 'string', pattern: '^wh_[1-9][0-9]*$', description: 'Which webhook it is about.' },
-      name: { type: 'string', description: 'What you call it.' },
-      url: { type: 'string', format: 'uri' },
-      reason: { type: ['string', 'null'], description: 'Why, in words.' },
+const reasons: readonly FailureReason[] = ['no_success', 'failure_rate'];
+const why =
+  '`no_success`: nothing has succeeded for days. `failure_rate`: nearly everything of the last 24 hours failed.';
+
+const aboutWebhook: Readonly<Record<keyof WebhookNamed, Part>> = {
+  webhookId: { ...valueSchema(webhookList.fields.id), description: 'Which webhook it is about.' },
+  name: { type: 'string', description: 'What you call it.' },
+  url: { type: 'string', format: 'uri' },
+};
+
+const named: WebhookNamed = {
+  webhookId: 'wh_42',
+  name: 'My CRM Sync',
+  url: 'https://your-app.example/webhooks/keyturn',
+};
+
+const figures: Omit<WebhookInTrouble, keyof WebhookNamed> = {
+  failingSince: '2026-03-05T11:59:58.204Z',
+  consecutiveFailures: 143,
+  attemptsLastDay: 41,
+  failuresLastDay: 41,
+};
+
+/** By the type of what is sent: a key that has no description here does not compile. */
+const operational: {
+  readonly [E in OperationalEvent]: {
+    readonly summary: string;
+    readonly description: string;
+    readonly data: Readonly<Record<keyof OperationalData[E], Part>>;
+    readonly example: OperationalData[E];
+  };
+} = {
+  'webhook.failing': {
+    summary: 'A webhook fails',
+    description:
+      'Deliveries to a webhook fail so often that it will be disabled if nothing changes. Sent at 50, 75 and 90 percent of the way.',
+    data: {
+      ...aboutWebhook,
+      reason: { type: 'string', enum: reasons, description: why },
+      percent: {
+        type: 'integer',
+        enum: [50, 75, 90],
+        description: 'How much of the way to being disabled lies behind it.',
+      },
+      ...trouble,
     },
-  };
-  const example = {
-    webhookId: 'wh_42',
-    name: 'My CRM Sync',
-    url: 'https://your-app.example/webhooks/keyturn',
-    reason: event === 'webhook.recovered' ? null : 'No success for 5 days',
-  };
-  return delivery(event, eventTag, `A webhook: ${event.split('.')[1]}`, operational[event] ?? event, data, example);
+    example: { ...named, reason: 'no_success', percent: 90, ...figures },
+  },
+  'webhook.disabled': {
+    summary: 'A webhook is disabled',
+    description:
+      'A webhook was disabled after too many failures; events wait until its endpoint answers a probe, or you set `isActive` to true. ' +
+      'After a 410 (`gone`) it is inactive instead, what waited is cancelled, and the figures are null.',
+    data: {
+      ...aboutWebhook,
+      reason: {
+        type: 'string',
+        enum: [...reasons, 'gone'],
+        description: `${why} \`gone\`: its endpoint answered 410.`,
+      },
+      ...trouble,
+    },
+    example: { ...named, reason: 'no_success', ...figures },
+  },
+  'webhook.recovered': {
+    summary: 'A webhook works again',
+    description:
+      'A webhook that was disabled answers again and is delivered to, or one that was failing has stopped to.',
+    data: aboutWebhook,
+    example: named,
+  },
+};
+
+function webhookEvent(event: OperationalEvent): Part {
+  const { summary, description, data, example } = operational[event];
+  const whole = 'Never sent to the webhook that it is about, and never in the thin form.';
+  const schema = { type: 'object', required: Object.keys(data), additionalProperties: false, properties: data };
+  return delivery(event, eventTag, summary, `${description} ${whole}`, schema, example);
 }
 
 const test: Part = delivery(

@@ -36,7 +36,7 @@ const events: Part = {
   minItems: 1,
   items: { type: 'string', enum: subscribable },
   description:
-    'What you want to hear of: events by name, all events of a resource (`file.*`), or events about the webhook itself. ' +
+    'What you want to hear of: events by name, all events of a resource (`file.*`), or events about your other webhooks. ' +
     'Repeated names count once.',
   examples: [['file.created', 'file.updated', 'contact.created']],
 };
@@ -131,9 +131,12 @@ const shown: Readonly<Record<keyof Webhook, Part>> = {
     enum: [...(webhookList.fields.status.values ?? [])],
     description:
       '`inactive`: switched off by you. `paused`: events wait. `disabled`: switched off by us after too many failures; events wait ' +
-      'until you set `isActive` to true.',
+      'until your endpoint answers a probe, or you set `isActive` to true.',
   },
-  disabledReason: { type: ['string', 'null'], description: 'Why it is disabled, such as `gone` after a 410.' },
+  disabledReason: {
+    type: ['string', 'null'],
+    description: 'Why we switched it off: `no_success` for days, `failure_rate` of a day, or `gone` after a 410.',
+  },
   ...settings,
   headerNames: {
     type: 'array',

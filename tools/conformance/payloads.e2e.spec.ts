@@ -1,0 +1,135 @@
+import { spawnSync } from 'node:child_process';
+import path from 'node:path';
+import { eventNames, operationalEventNames } from '@keyturn/contracts';
+import { startSystem, waitFor, workspaceRoot, type ReceivedRequest, type TestSystem } from '@keyturn/testing';
+import type { Door } from './door';
+import { Receivers } from './receivers';
+import { TestSpace } from './space';
+
+/** What receivers get, held against what the OpenAPI document says that they get. */
+
+interface MediaType {
+  example?: unknown;
+  examples?: Record<string, { value: unknown }>;
+}
+interface Document {
+  webhooks: Record<string, { post: { requestBody: { content: { 'application/json': MediaType } } } }>;
+}
+interface Payload {
+  event: string;
+  data: Record<string, unknown>;
+  timestamp: string;
+}
+
+const payloadOf = (request: ReceivedRequest) => JSON.parse(request.body.toString()) as Payload;
+
+// A whole system starts first, on whatever machine this is.
+jest.setTimeout(90_000);
+
+describe('payloads', () => {
+  let system: TestSystem;
+  let space: TestSpace;
+  let door: Door;
+  let sink: Receivers;
+
+  beforeAll(async () => {
+    system = await startSystem({
+      env: {
+        WEBHOOK_RETRY_SCHEDULE: '200ms,200ms,200ms',
+        WEBHOOK_DISABLE_AFTER: '6s',
+        WEBHOOK_HEALTH_INTERVAL: '100ms',
+        WEBHOOK_PROBE_INTERVAL: '200ms',
+      },
+    });
+    sink = await Receivers.start();
+    space = await TestSpace.make(system);
+    door = space.door;
+  });
+
+  afterAll(async () => {
+    await system.stop();
+    await sink.stop();
+  });
+
+  const create = async (where: string, events: readonly string[], more: object = {}): Promise<string> => {
+    const answer = await door.post('/api/v1/webhooks', { name: where, url: sink.url(where), events, ...more });
+    expect([answer.status, answer.text]).toEqual([201, answer.text]);
+    return (answer.json.data as { id: string }).id;
+  };
+
+  /** What a linter of OpenAPI finds wrong with payloads that take the place of the document's own examples. */
+  async function problemsOf(payloads: readonly Payload[]): Promise<string[]> {
+    const document = (await door.get('/api/v1/openapi.json')).json as unknown as Document;
+    for (const [event, { post }] of Object.entries(document.webhooks)) {
+      const ofEvent = payloads.filter((payload) => payload.event === event);
+      const content = post.requestBody.content['application/json'];
+      if (ofEvent.length === 0) continue;
+      delete content.example;
+      content.examples = Object.fromEntries(ofEvent.map((value, at) => [`delivered-${at}`, { value }]));
+    }
+    const program = path.join(workspaceRoot(), 'apps/api-gateway/src/openapi/lint.mjs');
+    const linter = spawnSync(process.execPath, [program], { input: JSON.stringify(document) });
+    expect(linter.stderr.toString()).toBe('');
+    const found = JSON.parse(linter.stdout.toString()) as { ruleId: string; message: string; at: string }[];
+    return found.filter(({ at }) => at.startsWith('#/webhooks/')).map(({ message, at }) => `${at}: ${message}`);
+  }
+
+  it('T-108 T-122 of records are what the document says', async () => {
+    await create('/records', eventNames);
+    for (const resource of ['user', 'contact', 'file', 'task', 'calendar_item', 'contingency', 'note'])
+      await space.publish([
+        { type: `${resource}.created`, data: { id: 7 } },
+        { type: `${resource}.updated`, data: { id: 7, createdAt: '2026-03-01T08:00:00Z' } },
+        ...(resource === 'task' ? [{ type: 'task.completed', data: { id: 7 } }] : []),
+        { type: `${resource}.deleted`, data: { id: 7 } },
+      ]);
+    const payloads = (await sink.received('/records', eventNames.length)).map(payloadOf);
+    expect(new Set(payloads.map(({ event }) => event))).toEqual(new Set(eventNames));
+    expect(await problemsOf(payloads)).toEqual([]);
+  });
+
+  it('T-085 about webhooks arrive like any other, stand in the history, and are what the document says', async () => {
+    const listener = await create('/listener', operationalEventNames, { thin: true });
+    const failing = await create('/failing', ['note.created', 'webhook.failing']);
+    const gone = await create('/gone', ['note.created']);
+    sink.script('/failing', { status: 500 });
+    sink.script('/gone', { status: 410 });
+    await space.publish([{ type: 'note.created', data: { id: 100 } }]);
+    const heard = async (event: string, of: string) =>
+      waitFor(
+        `${event} of ${of}`,
+        () =>
+          Promise.resolve(
+            sink
+              .requests('/listener')
+              .map(payloadOf)
+              .find((payload) => payload.event === event && payload.data['webhookId'] === of),
+          ),
+        30_000,
+      );
+    expect((await heard('webhook.disabled', gone)).data).toMatchObject({ reason: 'gone', failingSince: null });
+    expect((await heard('webhook.failing', failing)).data).toMatchObject({ name: '/failing', reason: 'no_success' });
+    const disabled = await heard('webhook.disabled', failing);
+    expect(disabled.data).toMatchObject({ reason: 'no_success', failingSince: expect.any(String) as string });
+    await space.publish([{ type: 'note.created', data: { id: 101 } }]);
+    sink.script('/failing', { status: 204 });
+    await heard('webhook.recovered', failing);
+
+    const payloads = sink.requests('/listener').map(payloadOf);
+    expect(new Set(payloads.map(({ event }) => event))).toEqual(new Set(operationalEventNames));
+    expect(await problemsOf(payloads)).toEqual([]);
+    expect(sink.requests('/failing').filter((request) => payloadOf(request).event !== 'note.created')).toEqual([]);
+    const listed = await door.rows(`/api/v1/webhooks/${listener}/deliveries?event=webhook.disabled&status=success`);
+    expect(listed).toHaveLength(2);
+    expect(listed).toContainEqual(expect.objectContaining({ payload: disabled }));
+
+    // The same check finds what is wrong.
+    const wrong = [
+      { ...disabled, data: { ...disabled.data, reason: 'boredom' } },
+      { ...disabled, data: { ...disabled.data, more: 1 } },
+      { event: disabled.event, timestamp: disabled.timestamp, data: { webhookId: failing } },
+    ];
+    const problems = await problemsOf(wrong);
+    for (const at of wrong.keys()) expect(problems).toContainEqual(expect.stringContaining(`delivered-${at}`));
+  });
+});

@@ -4,7 +4,9 @@ import { CursorCodec } from '@keyturn/list-query';
 import { AddressLimit } from './access/address-limit';
 import { AdmitDatabase } from './access/admit-database';
 import { Admitter } from './access/admitter';
+import { Accounts } from './accounts/accounts';
 import { Audit } from './audit/audit';
+import { AuditRpc } from './audit/audit.rpc';
 import { DocsController } from './docs/docs.controller';
 import { FeedController } from './feed/feed.controller';
 import { HealthController } from './health/health.controller';
@@ -18,6 +20,8 @@ import { KeysRpc } from './keys/keys.rpc';
 import { LoginLimit } from './manage/login-limit';
 import { ManageController } from './manage/manage.controller';
 import { Sessions } from './manage/sessions';
+import { Members } from './members/members';
+import { MembersRpc } from './members/members.rpc';
 import { OpenApiController } from './openapi/openapi.controller';
 import { ReadsController } from './resources/reads.controller';
 import { AccessRetention } from './retention/access-retention';
@@ -41,7 +45,9 @@ export class GatewayModule {
         WebhooksController,
         ManageController,
         SpacesRpc,
+        MembersRpc,
         KeysRpc,
+        AuditRpc,
         RetentionRpc,
       ],
       providers: [
@@ -59,8 +65,10 @@ export class GatewayModule {
         RequestMetrics,
         SlowConnections,
         Audit,
+        Accounts,
         Keys,
         Spaces,
+        Members,
         LoginLimit,
         Sessions,
         AccessRetention,

@@ -94,7 +94,15 @@ export interface Operations {
   };
   'admin.spaces.list': { request: Record<string, never>; reply: { spaces: SpaceSummary[] } };
   'admin.spaces.suspend': { request: { slug: string }; reply: SpaceSummary };
+  'admin.spaces.resume': { request: { slug: string }; reply: SpaceSummary };
   'admin.spaces.delete': { request: { slug: string; confirm: string }; reply: { id: string; deleted: true } };
+  'admin.members.list': { request: { space: string }; reply: { members: MemberSummary[] } };
+  /** An account that does not exist begins with it; a password that was made up for it comes back this once. */
+  'admin.members.add': {
+    request: { space: string; email: string; role?: string; password?: string };
+    reply: MemberSummary & { password?: string };
+  };
+  'admin.members.remove': { request: { space: string; email: string }; reply: { email: string; removed: true } };
   'admin.keys.create': {
     request: { space: string; name: string; rateLimit?: number; expiresAt?: string; scopes?: string[] };
     reply: ApiKeySummary & { key: string };
@@ -112,6 +120,11 @@ export interface Operations {
   'admin.webhooks.erase': {
     request: { spaceId: string; resource: string; recordId: number };
     reply: { messages: number; cancelled: number; attempts: number };
+  };
+  /** Enters in the Space's audit log what the command line has done to its webhooks. */
+  'admin.webhooks.deed': {
+    request: { spaceId: string; operation: string; object: string };
+    reply: Record<string, never>;
   };
   /** Drops what is older than its owner's retention; `now` is the moment to count from, ISO. */
   'admin.retention.access': { request: { now?: string }; reply: RetentionReport };
@@ -140,6 +153,14 @@ export interface SpaceSummary {
   status: SpaceStatus;
   ownerEmail: string;
   createdAt: string;
+}
+
+/** An account in a Space. */
+export interface MemberSummary {
+  email: string;
+  role: 'owner' | 'member';
+  /** When it joined. */
+  since: string;
 }
 
 /** A key as lists show it: never the key itself, nor its hash (T-026). */

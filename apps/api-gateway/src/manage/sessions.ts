@@ -4,13 +4,12 @@ import type { FastifyRequest } from 'fastify';
 import { ApiError, notFound, validationError } from '@keyturn/contracts';
 import { Database, spaceId, statement } from '@keyturn/platform/database';
 import { SETTINGS } from '@keyturn/platform/service';
+import type { Role } from '../accounts/accounts';
 import { emailOf } from '../accounts/email';
 import { isPassword, passwordLength, wasteTime } from '../accounts/password';
 import type { GatewaySettings } from '../settings';
 import { LoginLimit } from './login-limit';
 import { sessionTokenOf } from './session-cookie';
-
-export type Role = 'owner' | 'member';
 
 export interface Session {
   readonly accountId: string;

@@ -23,6 +23,11 @@ export class SpacesRpc {
     return reply(await this.spaces.suspend(request.slug, 'admin'));
   }
 
+  @Operation('admin.spaces.resume')
+  async resume(@Payload() { request }: RpcCall<'admin.spaces.resume'>): Promise<RpcReply<'admin.spaces.resume'>> {
+    return reply(await this.spaces.resume(request.slug, 'admin'));
+  }
+
   @Operation('admin.spaces.delete')
   async delete(@Payload() { request }: RpcCall<'admin.spaces.delete'>): Promise<RpcReply<'admin.spaces.delete'>> {
     return reply(await this.spaces.delete(request.slug, request.confirm, 'admin'));

@@ -114,6 +114,21 @@ describe('Spaces', () => {
     expect(known.get(id)).toBe('suspended');
   });
 
+  it('resumed: the same keys open it again, once data-service takes its events', async () => {
+    const { id } = await create('back');
+    const { key } = await gateway.createKey('back');
+    const status = async () => (await fetch(`${gateway.url}/api/v1/files`, { headers: { 'X-API-Key': key } })).status;
+    await gateway.admin('admin.spaces.suspend', { slug: 'back' });
+    expect(await status()).toBe(401);
+    failure = down;
+    await expect(gateway.admin('admin.spaces.resume', { slug: 'back' })).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    expect(await status()).toBe(401);
+    failure = undefined;
+    expect(await gateway.admin('admin.spaces.resume', { slug: 'back' })).toMatchObject({ id, status: 'active' });
+    expect([known.get(id), await status()]).toEqual(['active', 200]);
+    await expect(gateway.admin('admin.spaces.resume', { slug: 'nobody' })).rejects.toMatchObject({ code: 'NOT_FOUND' });
+  });
+
   it('deleted: only with the slug repeated; keys refused at once; the slug is free again, the id is not', async () => {
     const { id } = await create('gone');
     const { key } = await gateway.createKey('gone');

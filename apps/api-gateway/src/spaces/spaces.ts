@@ -10,8 +10,7 @@ import {
 import { Database, spaceId, spaceNumber, statement } from '@keyturn/platform/database';
 import { RpcClient } from '@keyturn/platform/rpc';
 import { isSlug } from '../access/host-label';
-import { emailOf } from '../accounts/email';
-import { hashPassword, isPassword, makePassword, passwordLength } from '../accounts/password';
+import { Accounts, checkEmail, checkPassword } from '../accounts/accounts';
 import { Audit, type Actor } from '../audit/audit';
 
 interface SpaceRow {
@@ -46,19 +45,6 @@ const setStatus = statement(
   'access.space.set_status',
   `update access.space set status = $2 where id = $1 and status <> 'deleted' returning ${columns}`,
 );
-const accountByEmail = statement(
-  'access.account.by_email',
-  `select id, password_hash from access.account where email = $1`,
-);
-const insertAccount = statement(
-  'access.account.insert',
-  `insert into access.account (email, password_hash) values ($1, $2) on conflict (email) do nothing returning id`,
-);
-const insertMember = statement(
-  'access.membership.insert',
-  `insert into access.membership (space_id, account_id, role) values ($1, $2, $3)`,
-);
-
 export interface NewSpace {
   readonly name: string;
   readonly slug: string;
@@ -76,6 +62,7 @@ export class Spaces {
   constructor(
     private readonly database: Database,
     private readonly rpc: RpcClient,
+    private readonly accounts: Accounts,
     private readonly audit: Audit,
   ) {}
 
@@ -85,27 +72,20 @@ export class Spaces {
    */
   async create(input: NewSpace, actor: Actor): Promise<SpaceSummary & { ownerPassword?: string }> {
     const { name, slug, ownerEmail, ownerPassword } = checked(input);
-    const account = await this.existingAccount(ownerEmail, ownerPassword);
+    const owner = await this.accounts.prepare(ownerEmail, ownerPassword);
     const found = await this.insertOrFind(slug, name, ownerEmail);
     await this.tellDataService(spaceId(found.id), 'active');
 
-    const password = ownerPassword ?? makePassword();
-    const passwordHash = account ? undefined : await hashPassword(password);
     const row = await this.database.transaction('a Space and its owner begin together', async (tx) => {
       const [ready] = await tx.acrossSpaces(reason).query<SpaceRow>(makeReady, [found.id, name, ownerEmail]);
       if (!ready) throw taken(slug);
       const id = spaceId(ready.id);
-      const accounts = tx.acrossSpaces('an account may belong to several Spaces');
-      const accountId =
-        account ?? (await accounts.query<{ id: string }>(insertAccount, [ownerEmail, passwordHash]))[0]?.id;
-      // Made by somebody else in these milliseconds: asking again finds it, and checks the password against it.
-      if (accountId === undefined)
-        throw new ApiError('CONFLICT', `The account ${ownerEmail} was made meanwhile; try again`);
-      await tx.inSpace(id).query(insertMember, [accountId, 'owner']);
+      await this.accounts.join(tx, id, owner, 'owner');
       await this.audit.record(tx, id, { actor, action: 'space.created', object: id, detail: { slug, ownerEmail } });
       return ready;
     });
-    return { ...summary(row), ...(account || ownerPassword ? {} : { ownerPassword: password }) };
+    const { madeUpPassword } = owner;
+    return { ...summary(row), ...(madeUpPassword === undefined ? {} : { ownerPassword: madeUpPassword }) };
   }
 
   async list(): Promise<SpaceSummary[]> {
@@ -125,6 +105,13 @@ export class Spaces {
     const suspended = await this.mark(id, 'suspended', { actor, action: 'space.suspended', object: id });
     await this.tellDataService(id, 'suspended');
     return suspended;
+  }
+
+  /** Its events are taken before its keys open anything: who reads again sees what is published again. */
+  async resume(slug: string, actor: Actor): Promise<SpaceSummary> {
+    const { id } = await this.bySlug(slug);
+    await this.tellDataService(id, 'active');
+    return this.mark(id, 'active', { actor, action: 'space.resumed', object: id });
   }
 
   /** Suspended first, so that nothing opens it any more, and gone only when data-service knows: until then it can be repeated. */
@@ -148,16 +135,6 @@ export class Spaces {
       (await this.database.acrossSpaces(reason).query<SpaceRow>(insert, [slug, name, ownerEmail]))[0];
     if (!found || found.ready) throw taken(slug);
     return found;
-  }
-
-  /** The id of the owner's account, where it exists already; its password is not changed by making a further Space. */
-  private async existingAccount(email: string, password: string | undefined): Promise<string | undefined> {
-    const [account] = await this.database
-      .acrossSpaces('an account may belong to several Spaces')
-      .query<{ id: string; password_hash: string }>(accountByEmail, [email]);
-    if (account && password !== undefined && !(await isPassword(password, account.password_hash)))
-      throw new ApiError('CONFLICT', `The account ${email} exists with another password; leave the password out`);
-    return account?.id;
   }
 
   private async mark(id: string, status: SpaceStatus, deed: Parameters<Audit['record']>[2]): Promise<SpaceSummary> {
@@ -189,16 +166,11 @@ function checked({ name, slug, ownerEmail, ownerPassword }: NewSpace): NewSpace 
       'slug',
       'slug must be a host label of letters, digits and hyphens that the system does not use',
     );
-  const email = emailOf(ownerEmail);
-  if (email === undefined) throw validationError('ownerEmail', 'ownerEmail must be an e-mail address');
-  if (ownerPassword !== undefined && !isPasswordText(ownerPassword))
-    throw validationError(
-      'ownerPassword',
-      `ownerPassword must have ${passwordLength.min} to ${passwordLength.max} characters`,
-    );
-  return { name: text.value.trim(), slug, ownerEmail: email, ownerPassword };
-}
-
-function isPasswordText(value: unknown): boolean {
-  return typeof value === 'string' && value.length >= passwordLength.min && value.length <= passwordLength.max;
+  const email = checkEmail('ownerEmail', ownerEmail);
+  return {
+    name: text.value.trim(),
+    slug,
+    ownerEmail: email,
+    ownerPassword: checkPassword('ownerPassword', ownerPassword),
+  };
 }

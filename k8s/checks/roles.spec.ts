@@ -81,7 +81,7 @@ describe('roles of Postgres', () => {
     await system?.stop();
   });
 
-  it('are enough for every service: a change is applied, read and delivered', async () => {
+  it('are enough for every service, also where a day has no partition: a change is applied, listed and delivered', async () => {
     const sink = await HttpSink.start();
     try {
       const { id, slug } = await system.createSpace();
@@ -96,11 +96,29 @@ describe('roles of Postgres', () => {
         body: JSON.stringify({ name: 'roles', url: sink.url('/hook'), events: ['note.created'] }),
       });
       expect(webhook.status).toBe(201);
+      const { data } = (await webhook.json()) as { data: { id: number } };
+
       await system.publishAndApply(id, [{ type: 'note.created', data: { id: 1, body: 'least rights' } }]);
       expect(await (await ask('/notes/1')).json()).toMatchObject({ data: { id: 1, body: 'least rights' } });
       await waitFor('the webhook', () => sink.requests.length === 1);
-      for (const owner of ['access', 'data', 'webhooks'] as const)
-        await system.admin.request(`admin.retention.${owner}`, {});
+      const deliveries = () => ask(`/webhooks/${data.id}/deliveries`).then((answer) => answer.json());
+      await waitFor('the result', async () => JSON.stringify(await deliveries()).includes('"success"'));
+
+      // As seen from far ahead every day there is has gone by, today too: a service is left without the days that it writes to.
+      const now = new Date(Date.now() + 400 * 86_400_000).toISOString();
+      const dropped = await Promise.all(
+        (['access', 'data', 'webhooks'] as const).map((owner) =>
+          system.admin.request(`admin.retention.${owner}`, { now }),
+        ),
+      );
+      expect(dropped[1]).toMatchObject({ eventLogPartitions: expect.any(Number) as number });
+      expect(dropped[1]?.['eventLogPartitions']).toBeGreaterThan(1);
+      expect(dropped[2]?.['deliveryPartitions']).toBeGreaterThan(1);
+
+      await system.publishAndApply(id, [{ type: 'note.created', data: { id: 2, body: 'no day, no loss' } }]);
+      expect(await (await ask('/notes?sort=id')).json()).toMatchObject({ data: [{ id: 1 }, { id: 2 }] });
+      await waitFor('the second webhook', () => sink.requests.length === 2);
+      await waitFor('its result', async () => JSON.stringify(await deliveries()).includes('"success"'));
     } finally {
       await sink.stop();
     }
@@ -124,16 +142,52 @@ describe('roles of Postgres', () => {
     expect(seen).toEqual([schemas[service]]);
   });
 
+  const insufficientPrivilege = '42501';
+  const outcomeOf = (service: ServiceName, statement: string) =>
+    inDatabase(urls[service], (client) =>
+      client.query(statement).then(
+        () => 'allowed',
+        (error: { code: string }) => error.code,
+      ),
+    );
+  const tableOf = { access: 'api_key', data: 'file', webhooks: 'endpoint' };
+
+  it.each(services)('%s reads and writes rows of its own schema, and no row of another', async (service) => {
+    for (const [schema, table] of Object.entries(tableOf)) {
+      const expected = schema === schemas[service] ? 'allowed' : insufficientPrivilege;
+      expect(await outcomeOf(service, `select from ${schema}.${table} limit 1`)).toBe(expected);
+      expect(await outcomeOf(service, `delete from ${schema}.${table} where false`)).toBe(expected);
+    }
+  });
+
+  it('what makes and drops partitions serves its own tables only, whoever calls it', async () => {
+    const drop = (parent: string) => `select data.drop_partitions(${parent}, '2100-01-01')`;
+    expect(await outcomeOf('dispatcher', drop(`'webhooks.delivery'`))).toBe(insufficientPrivilege);
+    const elsewhere = await inDatabase(serverUrl, async (client) => {
+      const { rows } = await client.query<{ oid: string }>(`select 'webhooks.delivery'::regclass::oid as oid`);
+      return rows[0]?.oid ?? '';
+    });
+    expect(await outcomeOf('data-service', drop(elsewhere))).toBe(insufficientPrivilege);
+    expect(await outcomeOf('data-service', `select webhooks.add_day('2100-01-01')`)).toBe(insufficientPrivilege);
+  });
+
+  it('every function that runs with the rights of the owner looks for names in one fixed place', async () => {
+    const { rows } = await inDatabase(serverUrl, (client) =>
+      client.query<{ name: string; settings: string[] | null }>(
+        `select p.oid::regprocedure::text as name, proconfig as settings from pg_proc p
+         join pg_namespace n on n.oid = pronamespace
+         where prosecdef and nspname in ('access', 'data', 'webhooks')`,
+      ),
+    );
+    expect(rows.length).toBeGreaterThanOrEqual(4);
+    for (const { name, settings } of rows)
+      expect([name, settings]).toEqual([name, expect.arrayContaining(['search_path=pg_catalog, pg_temp'])]);
+  });
+
   it.each(services)('%s cannot change the form of anything', async (service) => {
     const schema = schemas[service];
-    const refused = async (statement: string) =>
-      inDatabase(urls[service], (client) =>
-        client.query(statement).then(
-          () => 'allowed',
-          (error: { code: string }) => error.code,
-        ),
-      );
-    const insufficientPrivilege = '42501';
+    const refused = (statement: string) => outcomeOf(service, statement);
+    expect(await refused(`update ${schema}.migration set name = name`)).toBe(insufficientPrivilege);
     expect(await refused(`create table ${schema}.mine (id int)`)).toBe(insufficientPrivilege);
     expect(await refused(`drop table ${schema}.migration`)).toBe(insufficientPrivilege);
     expect(await refused('create schema mine')).toBe(insufficientPrivilege);

@@ -12,9 +12,11 @@ if (process.argv[2] === 'openapi')
 else
   void runService({
     name: 'api-gateway',
+    schema: { name: 'access', migrations },
     settings: gatewaySettings,
     database: { giveUpMs: 5_500 },
     module: (settings) => GatewayModule.of(settings),
     http: gatewayHttp,
-    migrate: ({ databaseUrl }, log) => runMigrations({ url: databaseUrl, schema: 'access', migrations, log }),
+    migrate: ({ databaseUrl }, options) =>
+      runMigrations({ ...options, url: databaseUrl, schema: 'access', migrations }),
   });

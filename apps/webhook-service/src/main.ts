@@ -6,8 +6,9 @@ import { WebhookServiceModule } from './webhook-service.module';
 
 void runService({
   name: 'webhook-service',
+  schema: { name: 'webhooks', migrations: webhookMigrations },
   settings: webhookServiceSettings,
   module: () => WebhookServiceModule,
-  migrate: (settings, log) =>
-    runMigrations({ url: settings.databaseUrl, schema: 'webhooks', migrations: webhookMigrations, log }),
+  migrate: (settings, options) =>
+    runMigrations({ ...options, url: settings.databaseUrl, schema: 'webhooks', migrations: webhookMigrations }),
 });

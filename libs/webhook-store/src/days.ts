@@ -1,4 +1,4 @@
-import { statement, type Database } from '@keyturn/platform/database';
+import { isMissingPartition, statement, type Database } from '@keyturn/platform/database';
 
 const addDays = statement(
   'webhooks.add_days',
@@ -10,11 +10,8 @@ const addDaysAhead = statement(
    from generate_series($1::date - 1, $1::date + $2::int, interval '1 day') as day`,
 );
 
-const noPartition = '23514';
-
-/** Postgres has no partition for a row's day: the days ahead have run out, or the event is older than what we keep. */
-export const isMissingDay = (error: unknown): boolean =>
-  (error as { code?: unknown })?.code === noPartition && /no partition of relation/.test((error as Error).message);
+/** There is no partition for a row's day: the days ahead have run out, or the event is older than what we keep. */
+export const isMissingDay = isMissingPartition;
 
 /** Makes the partitions of these days (`YYYY-MM-DD`, UTC) where they are missing. */
 export async function ensureDays(database: Database, days: readonly string[]): Promise<void> {

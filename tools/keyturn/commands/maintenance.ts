@@ -12,13 +12,15 @@ const migrationOrder = ['api-gateway', 'data-service', 'webhook-service', 'dispa
 const migrate: Command = {
   name: 'migrate',
   summary: 'Brings every schema and stream to today’s form',
-  async run({ env, progress }) {
+  flags: { stopped: { description: 'no service runs, so also what the running version would not survive' } },
+  async run({ env, progress, switches }) {
+    const words = ['migrate', ...(switches.has('stopped') ? ['--stopped'] : [])];
     for (const app of migrationOrder) {
       progress(`migrating ${app}`);
       const program = path.join(workspaceRoot(), 'dist/apps', app, 'main.js');
       // What goes wrong is said by the service itself, on stderr: stdout is for the one answer.
-      const child = spawn(process.execPath, [program, 'migrate'], {
-        env: { ...env, LOG_LEVEL: env['LOG_LEVEL'] ?? 'warn' },
+      const child = spawn(process.execPath, [program, ...words], {
+        env: { ...env, LOG_LEVEL: env['LOG_LEVEL'] ?? 'info' },
         stdio: ['ignore', 2, 2],
       });
       const [code] = (await once(child, 'exit')) as [number | null];

@@ -1,8 +1,10 @@
-import type { MigrationInterface, QueryRunner } from 'typeorm';
+import type { Migration } from '@keyturn/platform/database';
+import type { QueryRunner } from 'typeorm';
 
 /** Schema `access`: Spaces, the people who sign in, keys with their limits, sessions and the audit log. */
-export class Access1763600000000 implements MigrationInterface {
+export class Access1763600000000 implements Migration {
   readonly name = 'Access1763600000000';
+  readonly safeForRunningVersion = true;
 
   async up(runner: QueryRunner): Promise<void> {
     for (const statement of [...spaces, ...people, ...keys, admit, ...records]) await runner.query(statement);

@@ -1,4 +1,5 @@
+import type { MigrationClass } from '@keyturn/platform/database';
 import { Access1763600000000 } from './1763600000000-access';
 
 /** In order; listed, so that what is bundled is what runs. */
-export const migrations = [Access1763600000000];
+export const migrations: readonly MigrationClass[] = [Access1763600000000];

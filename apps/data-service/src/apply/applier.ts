@@ -1,6 +1,6 @@
 import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import { Rejection } from '@keyturn/contracts';
-import { Database, statement, type Session } from '@keyturn/platform/database';
+import { Database, isFaultOfData, statement, type Session } from '@keyturn/platform/database';
 import { Log } from '@keyturn/platform/logs';
 import { Metrics } from '@keyturn/platform/metrics';
 import { NatsLink } from '@keyturn/platform/nats';
@@ -9,7 +9,6 @@ import { Relay } from '../log/relay';
 import { RejectedEvents } from '../rejected/rejected-events';
 import { fold, type Folded } from './fold';
 import { Intake, type Incoming } from './intake';
-import { isFaultOfData } from './fault';
 import { loadStored } from './stored';
 import { Wake } from './wake';
 import { writeFolded, type StreamPosition } from './write';

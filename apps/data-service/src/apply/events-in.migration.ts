@@ -1,7 +1,10 @@
-import type { MigrationInterface, QueryRunner } from 'typeorm';
+import type { Migration } from '@keyturn/platform/database';
+import type { QueryRunner } from 'typeorm';
 
 /** What the write side keeps: Spaces, tombstones, events applied before, the log, and how far each stream has been read. */
-export class EventsIn1763640000002 implements MigrationInterface {
+export class EventsIn1763640000002 implements Migration {
+  readonly safeForRunningVersion = true;
+
   async up(runner: QueryRunner): Promise<void> {
     await runner.query(`
       create table data.space (

@@ -1,4 +1,5 @@
-import type { MigrationInterface, QueryRunner } from 'typeorm';
+import type { Migration } from '@keyturn/platform/database';
+import type { QueryRunner } from 'typeorm';
 
 /**
  * The record tables, one for each resource, and the totals of their collections.
@@ -14,7 +15,9 @@ import type { MigrationInterface, QueryRunner } from 'typeorm';
  * - Statistics know up to 1,000 Spaces one by one, since their sizes differ by 10^5; tables are vacuumed and analysed after
  *   2 % of change, which keeps index-only scans and estimates good.
  */
-export class Records1763640000001 implements MigrationInterface {
+export class Records1763640000001 implements Migration {
+  readonly safeForRunningVersion = true;
+
   async up(runner: QueryRunner): Promise<void> {
     await runner.query(`create extension if not exists pg_trgm with schema public`);
     await runner.query(`create extension if not exists btree_gin with schema public`);

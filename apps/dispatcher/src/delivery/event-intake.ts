@@ -1,5 +1,5 @@
 import { readCommittedEvent, type CommittedEvent } from '@keyturn/contracts';
-import { isUnavailable } from '@keyturn/platform/database';
+import { isFaultOfServer, isUnavailable } from '@keyturn/platform/database';
 import type { Log } from '@keyturn/platform/logs';
 import type { NatsLink } from '@keyturn/platform/nats';
 import { eventsConsumer, eventsStream } from '@keyturn/webhook-store';
@@ -114,7 +114,8 @@ export class EventIntake {
         for (const message of messages) message.ack();
         return;
       } catch (error) {
-        if (!isUnavailable(error)) return this.acceptApart(events, messages, error);
+        // Of what is wrong with our tables or rights, no event is the cause, so none is given up for it.
+        if (!isUnavailable(error) && !isFaultOfServer(error)) return this.acceptApart(events, messages, error);
         this.log.warn({ error: String(error), events: events.length }, 'events wait for the database');
         for (const message of messages) message.working();
         await Promise.race([pause(retryMs), this.stopping]);

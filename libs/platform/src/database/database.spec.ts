@@ -1,12 +1,22 @@
-import type { MigrationInterface, QueryRunner } from 'typeorm';
+import type { QueryRunner } from 'typeorm';
 import { freshDatabase, type FreshDatabase } from '@keyturn/testing';
 import { Log } from '../logs';
-import { makeDatabase, runMigrations, spaceId, spaceNumber, statement, type Database } from '.';
+import {
+  makeDatabase,
+  missingMigrations,
+  runMigrations,
+  spaceId,
+  spaceNumber,
+  statement,
+  type Database,
+  type Migration,
+} from '.';
 
 const log = Log.create('test', 'silent');
 
-class Things1700000000001 implements MigrationInterface {
+class Things1700000000001 implements Migration {
   static ran = 0;
+  readonly safeForRunningVersion = true;
 
   async up(runner: QueryRunner): Promise<void> {
     Things1700000000001.ran++;
@@ -97,6 +107,93 @@ describe('the database', () => {
   it('says unavailable where no server listens', async () => {
     const nowhere = makeDatabase('postgres://x:y@127.0.0.1:1/z');
     await expect(nowhere.ping()).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    await nowhere.close();
+  });
+});
+
+describe('migrations', () => {
+  let fresh: FreshDatabase;
+  let database: Database;
+
+  class First1700000000001 implements Migration {
+    readonly safeForRunningVersion = true;
+    up = (runner: QueryRunner) => runner.query('create table shop.thing (id int)');
+    down = () => Promise.reject(new Error('migrations go forward only'));
+  }
+  class Adds1700000000002 implements Migration {
+    readonly safeForRunningVersion = true;
+    up = (runner: QueryRunner) => runner.query('alter table shop.thing add column name text');
+    down = () => Promise.reject(new Error('migrations go forward only'));
+  }
+  class Removes1700000000003 implements Migration {
+    readonly safeForRunningVersion = false;
+    up = (runner: QueryRunner) => runner.query('alter table shop.thing drop column id');
+    down = () => Promise.reject(new Error('migrations go forward only'));
+  }
+  const all = [First1700000000001, Adds1700000000002, Removes1700000000003];
+  const migrate = (migrations: typeof all, more: { stopped?: boolean; log?: Log } = {}) =>
+    runMigrations({ url: fresh.url, schema: 'shop', migrations, log, ...more });
+  const missing = (migrations: typeof all) => missingMigrations(database, { name: 'shop', migrations });
+  const names = (migrations: typeof all) => migrations.map(({ name }) => name);
+
+  beforeEach(async () => {
+    fresh = await freshDatabase();
+    database = makeDatabase(fresh.url);
+  });
+
+  afterEach(async () => {
+    await database.close();
+    await fresh.drop();
+  });
+
+  it('that a running version would not survive are refused, by name and as a whole, until nothing runs', async () => {
+    await migrate(all.slice(0, 1));
+    await expect(migrate(all)).rejects.toThrow('Removes1700000000003 would break the version that runs now');
+    expect(await missing(all)).toEqual(names(all.slice(1)));
+    await migrate(all, { stopped: true });
+    expect(await missing(all)).toEqual([]);
+  });
+
+  it('of an empty schema all run: there is no older version', async () => {
+    await migrate(all);
+    expect(await missing(all)).toEqual([]);
+  });
+
+  it('say beforehand whether the running version survives them', async () => {
+    const said: unknown[] = [];
+    const listening = { ...log, info: (fields: object) => said.push(fields), warn: () => undefined } as unknown as Log;
+    await migrate(all, { log: listening });
+    expect(said.slice(0, 3)).toEqual(
+      all.map((migration) => ({
+        schema: 'shop',
+        migration: migration.name,
+        safeForRunningVersion: new migration().safeForRunningVersion,
+      })),
+    );
+  });
+
+  it('do not stand in a queue for a lock, where everybody else would stand behind them', async () => {
+    await migrate(all.slice(0, 1));
+    const one = statement('one', 'select 1 from shop.thing');
+    const lock = statement('lock', 'lock table shop.thing in share mode');
+    let waiting: Promise<void> | undefined;
+    await database.transaction('a long report', async (tx) => {
+      await tx.acrossSpaces('test').query(lock);
+      let retried: () => void = () => undefined;
+      const again = new Promise<void>((resolve) => (retried = resolve));
+      const listening = { ...log, info: () => undefined, warn: () => retried() } as unknown as Log;
+      waiting = migrate(all.slice(0, 2), { log: listening });
+      await again;
+      await database.acrossSpaces('test').query(one);
+    });
+    await waiting;
+    expect(await missing(all)).toEqual(names(all.slice(2)));
+  });
+
+  it('are missing where there is no schema, and unknown where no server listens', async () => {
+    expect(await missing(all)).toEqual(names(all));
+    const nowhere = makeDatabase('postgres://x:y@127.0.0.1:1/z');
+    expect(await missingMigrations(nowhere, { name: 'shop', migrations: all })).toBe('unknown');
     await nowhere.close();
   });
 });

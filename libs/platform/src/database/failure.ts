@@ -1,4 +1,5 @@
 import { ApiError, unavailable } from '@keyturn/contracts';
+import { DatabaseError } from 'pg';
 
 /** SQLSTATE classes and codes that say: the server is gone, going, or not there yet (not: the statement is wrong). */
 const unavailableStates = /^(08...|57P0[1-4]|53...|25006)$/;
@@ -34,6 +35,23 @@ export function isUnavailable(error: unknown): boolean {
 
 /** The statement ran into `statement_timeout` (DESIGN §3: 5 s → 503). */
 export const isStatementTimeout = (error: unknown): boolean => (error as DriverError)?.code === '57014';
+
+/**
+ * Postgres has no partition for a row: one can be made, so it says nothing against the row. It shares its code with violated
+ * checks, but they name their constraint.
+ */
+export const isMissingPartition = (error: unknown): boolean =>
+  error instanceof DatabaseError && error.code === '23514' && error.constraint === undefined;
+
+/**
+ * What Postgres will not store, however often it is asked: data exceptions, violated constraints, limits of a row or an index
+ * entry (SQLSTATE classes 22, 23, 54). Everything else says something about the server, the network or our own statements.
+ */
+export const isFaultOfData = (error: unknown): error is DatabaseError =>
+  error instanceof DatabaseError && /^(22|23|54)/.test(error.code ?? '') && !isMissingPartition(error);
+
+/** Postgres answered, and what is wrong is neither the connection nor the values. */
+export const isFaultOfServer = (error: unknown): boolean => error instanceof DatabaseError && !isFaultOfData(error);
 
 export function translate(error: unknown): unknown {
   if (error instanceof ApiError) return error;

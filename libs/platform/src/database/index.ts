@@ -9,6 +9,13 @@ export {
   type Statement,
   type Transaction,
 } from './database';
-export { isUnavailable, isStatementTimeout } from './failure';
-export { runMigrations, type MigrationClass } from './migrations';
+export { isFaultOfData, isFaultOfServer, isMissingPartition, isStatementTimeout, isUnavailable } from './failure';
+export {
+  missingMigrations,
+  runMigrations,
+  type Migration,
+  type MigrationClass,
+  type MigrationOptions,
+  type Schema,
+} from './migrations';
 export { spaceId, spaceNumber } from './space-id';

@@ -4,7 +4,7 @@ import { NestFactory } from '@nestjs/core';
 import type { MicroserviceOptions, NestMicroservice } from '@nestjs/microservices';
 import type { FastifyAdapter, NestFastifyApplication } from '@nestjs/platform-fastify';
 import { readSettings, settingsSummary, SettingsError, type CommonSettings, type SettingsSpec } from '../config';
-import { makeDatabase, type DatabaseOptions } from '../database';
+import { makeDatabase, missingMigrations, type DatabaseOptions, type MigrationOptions, type Schema } from '../database';
 import { Log } from '../logs';
 import { Metrics } from '../metrics';
 import { NatsLink } from '../nats';
@@ -27,15 +27,18 @@ export interface ServiceDefinition<S extends CommonSettings> {
   readonly name: string;
   readonly settings: SettingsSpec<S>;
   readonly database?: DatabaseOptions;
+  /** What it reads and writes: it does nothing before the database has these migrations. */
+  readonly schema: Schema;
   module(settings: S): DynamicModule | Type;
-  /** `main.js migrate`: brings the service's own schema (and streams) to today's form, then exits. */
-  migrate?(settings: S, log: Log): Promise<void>;
+  /** `main.js migrate [--stopped]`: brings the service's own schema (and streams) to today's form, then exits. */
+  migrate?(settings: S, options: Pick<MigrationOptions, 'log' | 'stopped'>): Promise<void>;
   readonly http?: HttpDefinition<S>;
 }
 
 /** Finished by then or cut: Kubernetes kills after 30 s (DESIGN §5). */
 const hardStopMs = 28_000;
 const readyPollMs = 25;
+const schemaPollMs = 250;
 
 /** The whole life of a service's process: settings, wiring, readiness, drain. Does not return before the service is up. */
 export async function runService<S extends CommonSettings>(definition: ServiceDefinition<S>): Promise<void> {
@@ -49,7 +52,7 @@ export async function runService<S extends CommonSettings>(definition: ServiceDe
   process.on('unhandledRejection', fatal);
   try {
     if (process.argv[2] === 'migrate') {
-      await definition.migrate?.(settings, log);
+      await definition.migrate?.(settings, { log, stopped: process.argv.includes('--stopped') });
       process.exit(0);
     }
     await serve(definition, settings, log);
@@ -78,14 +81,22 @@ async function serve<S extends CommonSettings>(definition: ServiceDefinition<S>,
   const parts: PlatformParts = { settings, database, link, rpc: new RpcClient(link), log, metrics, drain, health };
   health.add('postgres', () => database.ping());
   health.add('nats', () => link.ping());
+  health.add('schema', async () => {
+    const missing = await missingMigrations(database, definition.schema);
+    if (missing !== 'unknown' && missing.length) throw new Error(`waits for migrations: ${missing.join(', ')}`);
+  });
   metrics.gauge('db_client_connections', 'Connections of the pool, by state.', ['state'], (gauge) => {
     for (const [state, count] of Object.entries(database.usage)) gauge.set({ state }, count);
   });
 
   const management = new ManagementServer(health, metrics);
   const managementUrl = await management.listen(settings.managementPort, settings.managementHost);
+  const running: Running = { parts, management, drainDelayMs: settings.drainDelayMs };
+  stopOnSignal(running);
+  // Other instances answer meanwhile: an operation that this one took would fail for want of a table.
+  if (!(await untilMigrated(definition.schema, parts))) return;
   const { app, url } = await startNest(definition, settings, parts);
-  stopOnSignal({ app, parts, management, drainDelayMs: settings.drainDelayMs });
+  running.app = app;
 
   await untilReady(health, drain);
   const ready = { service: definition.name, pid: process.pid, managementUrl, ...(url ? { url } : {}) };
@@ -140,13 +151,27 @@ async function startNest<S extends CommonSettings>(
   return { app, url: await app.getUrl() };
 }
 
+/** False when the process is told to stop before the schema is there. */
+async function untilMigrated(schema: Schema, { database, drain, log }: PlatformParts): Promise<boolean> {
+  for (let said = ''; !drain.draining;) {
+    // Also where there is no such database or login yet: whoever makes them may be slower than we are.
+    const missing = await missingMigrations(database, schema).catch((error: unknown) => String(error));
+    if (missing.length === 0) return true;
+    if (String(missing) !== said) log.info({ schema: schema.name, missing }, 'waits for its schema');
+    said = String(missing);
+    await new Promise((resolve) => setTimeout(resolve, schemaPollMs));
+  }
+  return false;
+}
+
 async function untilReady(health: Health, drain: Drain): Promise<void> {
   while (!drain.draining && !(await health.report()).ready)
     await new Promise((resolve) => setTimeout(resolve, readyPollMs));
 }
 
 interface Running {
-  app: { close(): Promise<void> };
+  /** Once it has started. */
+  app?: { close(): Promise<void> };
   parts: PlatformParts;
   management: ManagementServer;
   drainDelayMs: number;
@@ -156,7 +181,8 @@ interface Running {
  * Unready at once, serving for the probe interval, then: consumers, requests in hand, connections, exit 0.
  * Ctrl-C is a person at a terminal: nobody has to notice first, so it does not wait for the interval.
  */
-function stopOnSignal({ app, parts, management, drainDelayMs }: Running): void {
+function stopOnSignal(running: Running): void {
+  const { parts, management, drainDelayMs } = running;
   const { drain, database, link, log } = parts;
   const stop = async (signal: NodeJS.Signals) => {
     if (drain.draining) return;
@@ -170,7 +196,7 @@ function stopOnSignal({ app, parts, management, drainDelayMs }: Running): void {
     await new Promise((resolve) => setTimeout(resolve, waitMs));
     const failures = await drain.run();
     for (const { what, error } of failures) log.error({ what, error: String(error) }, 'could not finish');
-    await app.close();
+    await running.app?.close();
     await database.close();
     await link.close();
     await management.close();

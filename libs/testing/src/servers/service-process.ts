@@ -113,6 +113,9 @@ export interface MigrationOptions extends ServiceOptions {
   readonly signal?: AbortSignal;
 }
 
+/** Whoever migrates by these runs no service meanwhile. */
+const migrateWords = ['migrate', '--stopped'];
+
 /** Brings every schema (and the streams) to today's form. All at once: the services see to it that only one migrates. */
 export async function migrateAll(optionsOf: (name: ServiceName) => MigrationOptions): Promise<void> {
   const results = await Promise.allSettled(services.map((name) => migrate(name, optionsOf(name))));
@@ -122,7 +125,7 @@ export async function migrateAll(optionsOf: (name: ServiceName) => MigrationOpti
 /** `main.js migrate`. */
 function migrate(name: ServiceName, { env, logFile, signal }: MigrationOptions): Promise<void> {
   const { log, start } = openLog(logFile);
-  const child = fork(serviceProgram(name), ['migrate'], {
+  const child = fork(serviceProgram(name), migrateWords, {
     cwd: workspaceRoot(),
     env,
     execArgv: ['--enable-source-maps'],

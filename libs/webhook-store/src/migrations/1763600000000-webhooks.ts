@@ -1,11 +1,13 @@
-import type { MigrationInterface, QueryRunner } from 'typeorm';
+import type { Migration } from '@keyturn/platform/database';
+import type { QueryRunner } from 'typeorm';
 
 /**
  * Schema `webhooks`: subscriptions and their history, messages, deliveries and attempts in partitions by the message's day,
  * and the queue of what still has to be sent.
  */
-export class Webhooks1763600000000 implements MigrationInterface {
+export class Webhooks1763600000000 implements Migration {
   readonly name = 'Webhooks1763600000000';
+  readonly safeForRunningVersion = true;
 
   async up(runner: QueryRunner): Promise<void> {
     await runner.query(subscriptions);

@@ -1,8 +1,10 @@
-import type { MigrationInterface, QueryRunner } from 'typeorm';
+import type { Migration } from '@keyturn/platform/database';
+import type { QueryRunner } from 'typeorm';
 
 /** Order within a record: how far the events of a Space have been taken in, and a way to what is held behind another. */
-export class RecordOrder1763600100000 implements MigrationInterface {
+export class RecordOrder1763600100000 implements Migration {
   readonly name = 'RecordOrder1763600100000';
+  readonly safeForRunningVersion = true;
 
   async up(runner: QueryRunner): Promise<void> {
     await runner.query(`

@@ -1,8 +1,10 @@
-import type { MigrationInterface, QueryRunner } from 'typeorm';
+import type { Migration } from '@keyturn/platform/database';
+import type { QueryRunner } from 'typeorm';
 
 /** A way to the few endpoints whose health has to be looked at. */
-export class EndpointHealth1763600200000 implements MigrationInterface {
+export class EndpointHealth1763600200000 implements Migration {
   readonly name = 'EndpointHealth1763600200000';
+  readonly safeForRunningVersion = true;
 
   async up(runner: QueryRunner): Promise<void> {
     await runner.query(`

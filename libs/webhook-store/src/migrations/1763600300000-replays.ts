@@ -1,8 +1,10 @@
-import type { MigrationInterface, QueryRunner } from 'typeorm';
+import type { Migration } from '@keyturn/platform/database';
+import type { QueryRunner } from 'typeorm';
 
 /** Jobs that send again. */
-export class Replays1763600300000 implements MigrationInterface {
+export class Replays1763600300000 implements Migration {
   readonly name = 'Replays1763600300000';
+  readonly safeForRunningVersion = true;
 
   async up(runner: QueryRunner): Promise<void> {
     await runner.query(`

@@ -3,6 +3,7 @@ import { Webhooks1763600000000 } from './1763600000000-webhooks';
 import { RecordOrder1763600100000 } from './1763600100000-record-order';
 import { EndpointHealth1763600200000 } from './1763600200000-endpoint-health';
 import { Replays1763600300000 } from './1763600300000-replays';
+import { DaysOfTheOwner1763600350000 } from './1763600350000-days-of-the-owner';
 
 /** In order; forward only. */
 export const webhookMigrations: readonly MigrationClass[] = [
@@ -10,4 +11,5 @@ export const webhookMigrations: readonly MigrationClass[] = [
   RecordOrder1763600100000,
   EndpointHealth1763600200000,
   Replays1763600300000,
+  DaysOfTheOwner1763600350000,
 ];

@@ -186,10 +186,13 @@ export class TestSystem {
     this.forget(instance);
   }
 
-  /** SIGTERM, as a rollout does; returns when it has exited. */
-  async terminate(instance: InstanceName): Promise<void> {
-    await this.instance(instance).stop('SIGTERM');
+  /** SIGTERM, as a rollout does; returns when it has exited, and how. */
+  async terminate(instance: InstanceName): Promise<{ exitCode: number | null; ms: number }> {
+    const process = this.instance(instance);
+    const started = performance.now();
+    await process.stop('SIGTERM');
     this.forget(instance);
+    return { exitCode: process.exitCode, ms: performance.now() - started };
   }
 
   /** Starts an instance that is not running (any more), and waits until it is ready. */

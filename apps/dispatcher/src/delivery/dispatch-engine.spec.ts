@@ -3,6 +3,7 @@ import { DispatcherFixture } from '../testing/dispatcher.fixture';
 import { createHmac } from 'node:crypto';
 import { newSigningSecret, PostgresDispatchStore, SecretBox } from '@keyturn/webhook-store';
 import { Webhook } from 'standardwebhooks';
+import { FarAway } from '../testing/far-away';
 import { HttpReceiver, RawReceiver } from '../testing/receiver';
 import { ConcurrencyLimit } from './concurrency';
 
@@ -262,6 +263,25 @@ describe('deliveries', () => {
     system.dispatcher();
     await waitFor('the rest', async () => (await system.deliveries()).every(({ status }) => status === 'success'));
     expect(slow.requests).toHaveLength(50);
+  });
+
+  it('a dispatcher that drains in a rush of events takes in those that are on their way to it', async () => {
+    const mine = await receiver();
+    await system.webhook(mine.url);
+    // Far enough from NATS that there is always something on the way.
+    const far = await FarAway.of(system.nats.url, 50);
+    const patient = { WEBHOOK_TIMEOUT: '15s' };
+    const ending = system.dispatcher({ NATS_URL: far.url, ...patient });
+    const rush = system.publish(...system.events(1_000));
+    await waitFor('deliveries under way', () => mine.requests.length > 0);
+    await ending.stop();
+    far.close();
+    await rush;
+    system.dispatcher(patient);
+    // An event that was dropped on its way would come again after 30 s.
+    await waitFor('all of them', () => mine.requests.length >= 1_000, 20_000);
+    expect(new Set(mine.requests.map(({ headers }) => headers['webhook-id'])).size).toBe(1_000);
+    expect(mine.requests).toHaveLength(1_000);
   });
 
   it('takes over what a dispatcher that stopped without a word had in hand', async () => {

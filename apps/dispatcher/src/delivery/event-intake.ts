@@ -3,7 +3,7 @@ import { isFaultOfServer, isUnavailable } from '@keyturn/platform/database';
 import type { Log } from '@keyturn/platform/logs';
 import type { NatsLink } from '@keyturn/platform/nats';
 import { eventsConsumer, eventsStream } from '@keyturn/webhook-store';
-import { AckPolicy, DeliverPolicy, nanos, NatsError, type ConsumerMessages, type JsMsg } from 'nats';
+import { AckPolicy, DeliverPolicy, nanos, NatsError, type ConsumerMessages, type JsMsg, type Subscription } from 'nats';
 
 export interface EventIntakeOptions {
   /** Resolves when the deliveries of these events are in the database. */
@@ -11,6 +11,9 @@ export interface EventIntakeOptions {
   /** Messages that are no events, or that the database refuses. */
   readonly onGarbage: () => void;
 }
+
+/** The library's messages come by a subscription, which is the part that can be ended without losing any; their public type hides it. */
+type SubscribedMessages = ConsumerMessages & { readonly sub: Subscription };
 
 const maxBatch = 250;
 const maxWaiting = 500;
@@ -23,7 +26,7 @@ const retryMs = 250;
  */
 export class EventIntake {
   private readonly buffer: JsMsg[] = [];
-  private messages: ConsumerMessages | undefined;
+  private messages: SubscribedMessages | undefined;
   private accepting: Promise<void> | undefined;
   private running: Promise<void> = Promise.resolve();
   private stopped = false;
@@ -40,14 +43,19 @@ export class EventIntake {
     this.running = this.run();
   }
 
-  /** Takes no more; what was read and not accepted goes back at once. */
+  /**
+   * Takes no more, and accepts what it has, what was on its way to it included: dropped, or given back while no other
+   * dispatcher asks, it would be seen again only after the time that an ack may take.
+   */
   async stop(): Promise<void> {
     this.stopped = true;
     this.onStop();
-    await this.messages?.close().catch(() => undefined);
+    if (this.messages) {
+      await this.link.endSubscription(this.messages.sub);
+      await this.messages.close().catch(() => undefined);
+    }
     await this.running;
     await this.accepting;
-    for (const message of this.buffer.splice(0)) message.nak();
   }
 
   /** Messages that wait in the stream, unread; undefined while NATS does not say. */
@@ -76,22 +84,23 @@ export class EventIntake {
     const manager = await this.link.manager();
     await ensureConsumer(manager.consumers);
     const consumer = await this.link.jetstream().consumers.get(eventsStream, eventsConsumer);
-    this.messages = await consumer.consume({
+    const messages = await consumer.consume({
       max_messages: maxWaiting,
       callback: (message) => {
         this.buffer.push(message);
         this.accepting ??= this.acceptAll().finally(() => (this.accepting = undefined));
       },
     });
-    if (this.stopped) await this.messages.close();
-    await this.messages.closed();
+    if (this.stopped) await messages.close();
+    else this.messages = messages as SubscribedMessages;
+    await messages.closed();
   }
 
   /** While one batch is being written the next one gathers. */
   private async acceptAll(): Promise<void> {
     // What arrived in the same breath goes together.
     await new Promise((resolve) => setImmediate(resolve));
-    while (this.buffer.length && !this.stopped) {
+    while (this.buffer.length) {
       const batch = this.buffer.splice(0, maxBatch);
       const events: CommittedEvent[] = [];
       const good: JsMsg[] = [];
@@ -108,7 +117,7 @@ export class EventIntake {
 
   private async accept(events: readonly CommittedEvent[], messages: readonly JsMsg[]): Promise<void> {
     if (!events.length) return;
-    while (!this.stopped) {
+    for (;;) {
       try {
         await this.options.accept(events);
         for (const message of messages) message.ack();
@@ -117,6 +126,7 @@ export class EventIntake {
         // Of what is wrong with our tables or rights, no event is the cause, so none is given up for it.
         if (!isUnavailable(error) && !isFaultOfServer(error)) return this.acceptApart(events, messages, error);
         this.log.warn({ error: String(error), events: events.length }, 'events wait for the database');
+        if (this.stopped) break;
         for (const message of messages) message.working();
         await Promise.race([pause(retryMs), this.stopping]);
       }

@@ -8,6 +8,7 @@ import {
   type JetStreamClient,
   type JetStreamManager,
   type NatsConnection,
+  type Subscription,
 } from 'nats';
 import { unavailable } from '@keyturn/contracts';
 import type { Log } from '../logs';
@@ -99,6 +100,19 @@ export class NatsLink {
       signal.addEventListener('abort', onBroken, { once: true });
       work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onBroken));
     });
+  }
+
+  /**
+   * Takes nothing more, and hands over what the server has sent already. Where the connection is away nothing is on its way,
+   * and whoever waited for the server's word would wait until it is back.
+   */
+  async endSubscription(subscription: Subscription): Promise<void> {
+    try {
+      if (this.up) await this.whileConnected(subscription.drain());
+      else subscription.unsubscribe();
+    } catch (error) {
+      this.log.debug({ error: String(error) }, 'the connection broke under the end of a subscription');
+    }
   }
 
   /** Waits for the first connection. Subscriptions made on it survive every reconnect. */

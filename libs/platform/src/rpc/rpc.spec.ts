@@ -123,6 +123,55 @@ describe('operations between services', () => {
     await expect(detail(7, { requestId: 'after' })).resolves.toBeDefined();
   });
 
+  describe('of a server that ends', () => {
+    let link: NatsLink;
+    let release: () => void;
+    let begun: number;
+
+    /** A second server beside the first, which answers only when it is let. */
+    const another = async (): Promise<RpcServer> => {
+      link = new NatsLink({ natsUrl: nats.url }, 'ending', log);
+      const server = new RpcServer('webhook-service', link, log, new Metrics('test'), adminToken);
+      const held = new Promise<void>((resolve) => (release = resolve));
+      begun = 0;
+      server.addHandler('webhooks.list', async () => {
+        begun++;
+        await held;
+        return reply({ count: 0, total: 0, next: null });
+      });
+      server.listen(() => undefined);
+      await (await link.whenConnected()).flush();
+      return server;
+    };
+    const ask = () =>
+      rpc.request('webhooks.list', { spaceId: 'spc_1', query: {} as never }, { deadlineMs: 10_000 }).then(() => 'ok');
+
+    it('are answered, those on their way to it included', async () => {
+      const server = await another();
+      const asked = Promise.all(Array.from({ length: 500 }, ask));
+      await waitFor('the first to arrive', () => begun > 0);
+      const ended = server.close();
+      release();
+      await ended;
+      // What it has not taken finds nobody else; what it has taken is answered.
+      await asked.catch(() => undefined);
+      expect(begun).toBe(500);
+      expect(new Set(await asked)).toEqual(new Set(['ok']));
+      await expect(ask()).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+      await link.close();
+    });
+
+    it('do not keep it while NATS is away', async () => {
+      const server = await another();
+      await nats.kill();
+      await waitFor('the link to notice', () => !link.connected);
+      await server.close();
+      await link.close();
+      await nats.restart();
+      await waitFor('both links to be back', () => clientLink.connected && serverLink.connected);
+    });
+  });
+
   it('say that NATS is away, and work again when it is back', async () => {
     await nats.kill();
     await waitFor('the link to notice', () => !clientLink.connected);

@@ -39,7 +39,7 @@ const digest = (text: string) => createHash('sha256').update(text).digest();
  * (Nest's own NATS transport throws on what is not JSON and on replies over 1 MB).
  */
 export class RpcServer extends Server implements CustomTransportStrategy {
-  private subscriptions: Subscription[] = [];
+  private readonly subscriptions: Subscription[] = [];
   private running = 0;
   private onIdle: (() => void) | undefined;
   private readonly adminToken: Buffer;
@@ -150,12 +150,10 @@ export class RpcServer extends Server implements CustomTransportStrategy {
     return known.code;
   }
 
-  /** Takes no new requests and answers those it has. */
+  /** Takes no new requests and answers those it has, those on their way to us included. */
   async close(): Promise<void> {
-    await Promise.all(
-      this.subscriptions.map((subscription) => (subscription.isClosed() ? undefined : subscription.drain())),
-    );
-    this.subscriptions = [];
+    const open = this.subscriptions.splice(0).filter((subscription) => !subscription.isClosed());
+    await Promise.all(open.map((subscription) => this.link.endSubscription(subscription)));
     if (this.running > 0) await new Promise<void>((resolve) => (this.onIdle = resolve));
   }
 

@@ -91,11 +91,12 @@ async function serve<S extends CommonSettings>(definition: ServiceDefinition<S>,
 
   const management = new ManagementServer(health, metrics);
   const managementUrl = await management.listen(settings.managementPort, settings.managementHost);
-  const running: Running = { parts, management, drainDelayMs: settings.drainDelayMs };
+  const operations = new RpcServer(definition.name, link, log, metrics, settings.adminToken);
+  const running: Running = { operations, parts, management, drainDelayMs: settings.drainDelayMs };
   stopOnSignal(running);
   // Other instances answer meanwhile: an operation that this one took would fail for want of a table.
   if (!(await untilMigrated(definition.schema, parts))) return;
-  const { app, url } = await startNest(definition, settings, parts);
+  const { app, url } = await startNest(definition, settings, parts, operations);
   running.app = app;
 
   await untilReady(health, drain);
@@ -115,12 +116,12 @@ async function startNest<S extends CommonSettings>(
   definition: ServiceDefinition<S>,
   settings: S,
   parts: PlatformParts,
+  strategy: RpcServer,
 ): Promise<{ app: INestApplicationContext & { close(): Promise<void> }; url?: string }> {
   const root: DynamicModule = {
     module: class Root {},
     imports: [PlatformModule.of(parts), definition.module(settings) as Type],
   };
-  const strategy = new RpcServer(definition.name, parts.link, parts.log, parts.metrics, settings.adminToken);
   const logger = new NestLog(parts.log);
   if (!definition.http) {
     const app = await NestFactory.createMicroservice<MicroserviceOptions>(root, {
@@ -172,17 +173,19 @@ async function untilReady(health: Health, drain: Drain): Promise<void> {
 interface Running {
   /** Once it has started. */
   app?: { close(): Promise<void> };
+  operations: RpcServer;
   parts: PlatformParts;
   management: ManagementServer;
   drainDelayMs: number;
 }
 
 /**
- * Unready at once, serving for the probe interval, then: consumers, requests in hand, connections, exit 0.
+ * Unready at once, serving for the probe interval, then: operations, whose handlers may need what ends after them, consumers,
+ * requests in hand, connections, exit 0.
  * Ctrl-C is a person at a terminal: nobody has to notice first, so it does not wait for the interval.
  */
 function stopOnSignal(running: Running): void {
-  const { parts, management, drainDelayMs } = running;
+  const { operations, parts, management, drainDelayMs } = running;
   const { drain, database, link, log } = parts;
   const stop = async (signal: NodeJS.Signals) => {
     if (drain.draining) return;
@@ -194,6 +197,7 @@ function stopOnSignal(running: Running): void {
       process.exit(1);
     }, hardStopMs).unref();
     await new Promise((resolve) => setTimeout(resolve, waitMs));
+    await operations.close();
     const failures = await drain.run();
     for (const { what, error } of failures) log.error({ what, error: String(error) }, 'could not finish');
     await running.app?.close();

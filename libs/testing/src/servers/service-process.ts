@@ -86,6 +86,11 @@ export class ServiceProcess {
     return new ServiceProcess(name, child, options.logFile, start);
   }
 
+  /** Null while it runs, and where a signal ended it. */
+  get exitCode(): number | null {
+    return this.child.exitCode;
+  }
+
   ready(): Promise<Ready> {
     return this.readiness;
   }

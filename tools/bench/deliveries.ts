@@ -1,7 +1,7 @@
 import { fork } from 'node:child_process';
 import { createHmac } from 'node:crypto';
 import { once } from 'node:events';
-import { Pool } from 'undici';
+import { Pool, request } from 'undici';
 import { waitFor, type TestSystem } from '@keyturn/testing';
 import { residentMegabytes, withBenchSystem } from './bench-system';
 import type { SinkReport } from './delivery-sink';
@@ -62,6 +62,8 @@ export async function benchDeliveries(options: DeliveriesOptions): Promise<void>
 interface Sink {
   readonly origin: string;
   report(): Promise<SinkReport>;
+  /** Answers when so many have come: asking all the time would take from what is measured. */
+  reportFrom(count: number): Promise<SinkReport>;
   reset(timed?: boolean): Promise<void>;
   stop(): void;
 }
@@ -72,6 +74,10 @@ async function startSink(): Promise<Sink> {
   return {
     origin,
     report: async () => (await (await fetch(`${origin}/report`)).json()) as SinkReport,
+    reportFrom: async (count) => {
+      const { body } = await request(`${origin}/report?from=${count}`, { headersTimeout: drainTimeoutMs });
+      return (await body.json()) as SinkReport;
+    },
     reset: async (timed = false) => {
       await (await fetch(`${origin}/reset${timed ? '?timed' : ''}`)).text();
     },
@@ -135,28 +141,18 @@ async function drainBacklog(system: TestSystem, sink: Sink, spaceId: string, eve
   say(`${events} events wait for ${subscriptions} subscription${subscriptions === 1 ? '' : 's'}`);
   await system.startInstance('dispatcher');
   const wanted = events * subscriptions;
-  const report = await waitFor(
-    `${wanted} deliveries`,
-    async () => {
-      const seen = await sink.report();
-      return seen.count >= wanted && seen;
-    },
-    drainTimeoutMs,
-  );
+  const report = await sink.reportFrom(wanted);
   return (report.count / (report.last - report.first)) * 1_000;
 }
 
 async function measureLatency(system: TestSystem, sink: Sink, seconds: number): Promise<void> {
   const spaceId = await subscribe(system, sink.origin, 1);
   // Connections and compiled code first, as in a system that has been running.
-  await publishSteadily(system, spaceId, 2);
+  await publishSteadily(system, spaceId, 1_000_000, 2);
   await waitFor('the first ones', async () => (await sink.report()).last < Date.now() - 300);
   await sink.reset(true);
-  const published = await publishSteadily(system, spaceId, seconds);
-  const { delays } = await waitFor('the last one', async () => {
-    const seen = await sink.report();
-    return seen.count >= published && seen;
-  });
+  const published = await publishSteadily(system, spaceId, 2_000_000, seconds);
+  const { delays } = await sink.reportFrom(published);
   const sorted = [...delays].sort((a, b) => a - b);
   const at = (share: number) => sorted[Math.floor(sorted.length * share)] ?? 0;
   for (const [name, share] of [
@@ -167,8 +163,8 @@ async function measureLatency(system: TestSystem, sink: Sink, seconds: number): 
     printFigure(`publish to receipt at ${steadyRate}/s, ${name}`, 'ms', at(share));
 }
 
-/** How many were published: one every few milliseconds, each on its own. */
-async function publishSteadily(system: TestSystem, spaceId: string, seconds: number): Promise<number> {
+/** How many were published: one every few milliseconds, each on its own, dated with the moment it is handed over. */
+async function publishSteadily(system: TestSystem, spaceId: string, firstId: number, seconds: number): Promise<number> {
   const total = steadyRate * seconds;
   const started = performance.now();
   const pending: Promise<void>[] = [];
@@ -176,7 +172,9 @@ async function publishSteadily(system: TestSystem, spaceId: string, seconds: num
     const due = Math.min(total, Math.floor(((performance.now() - started) / 1_000) * steadyRate));
     for (; sent < due; sent++)
       pending.push(
-        system.publish(spaceId, [{ type: 'file.created', data: fileData(sent + 1_000_000 * (1 + seconds)) }]),
+        system.publish(spaceId, [
+          { type: 'file.created', data: fileData(firstId + sent), time: new Date().toISOString() },
+        ]),
       );
     await new Promise((resolve) => setTimeout(resolve, 1));
   }

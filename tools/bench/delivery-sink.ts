@@ -12,8 +12,8 @@ export interface SinkReport {
 }
 
 /**
- * A receiver in a process of its own: `POST` is answered 200, `GET /report` tells and `GET /reset` tells and forgets. Reference
- * and product send to this one.
+ * A receiver in a process of its own: `POST` is answered 200, `GET /report` tells, `GET /report?from=N` tells when there have
+ * been so many, and `GET /reset` tells and forgets. Reference and product send to this one.
  */
 export async function serveSink(): Promise<string> {
   let count = 0;
@@ -21,12 +21,17 @@ export async function serveSink(): Promise<string> {
   let last = 0;
   let delays: number[] = [];
   let timed = false;
+  let waiting: { readonly from: number; readonly report: () => void } | undefined;
   const server = createServer((request, response) => {
     if (request.method === 'GET') {
-      response.end(JSON.stringify({ count, first, last, delays } satisfies SinkReport));
-      if (request.url !== '/report') {
+      const url = new URL(request.url ?? '/', 'http://sink');
+      const report = () => response.end(JSON.stringify({ count, first, last, delays } satisfies SinkReport));
+      const from = Number(url.searchParams.get('from') ?? 0);
+      if (count >= from) report();
+      else waiting = { from, report };
+      if (url.pathname === '/reset') {
         [count, first, last, delays] = [0, 0, 0, []];
-        timed = request.url === '/reset?timed';
+        timed = url.searchParams.has('timed');
       }
       return;
     }
@@ -41,6 +46,10 @@ export async function serveSink(): Promise<string> {
         delays.push(last - Date.parse(timestamp));
       }
       response.end('OK');
+      if (waiting && count >= waiting.from) {
+        waiting.report();
+        waiting = undefined;
+      }
     });
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

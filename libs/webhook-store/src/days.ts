@@ -10,6 +10,11 @@ const addDaysAhead = statement(
    from generate_series($1::date - 1, $1::date + $2::int, interval '1 day') as day`,
 );
 
+export const dayMs = 86_400_000;
+
+/** `YYYY-MM-DD`, UTC. */
+export const dayAt = (moment: number) => new Date(moment).toISOString().slice(0, 'YYYY-MM-DD'.length);
+
 /** There is no partition for a row's day: the days ahead have run out, or the event is older than what we keep. */
 export const isMissingDay = isMissingPartition;
 
@@ -20,7 +25,5 @@ export async function ensureDays(database: Database, days: readonly string[]): P
 
 /** Makes the partitions of today, yesterday and the days to come. */
 export async function ensureDaysAhead(database: Database, now: Date, ahead = 7): Promise<void> {
-  await database
-    .acrossSpaces('partitions hold all Spaces')
-    .query(addDaysAhead, [now.toISOString().slice(0, 'YYYY-MM-DD'.length), ahead]);
+  await database.acrossSpaces('partitions hold all Spaces').query(addDaysAhead, [dayAt(now.getTime()), ahead]);
 }

@@ -130,18 +130,19 @@ export const accept = statement(
      join webhooks.endpoint e on e.id = owed.endpoint_id
      on conflict (endpoint_id, message_id, day) do nothing
      returning id, day, endpoint_id, space_id, message_id, sequence, resource, record_id, thin, status
-   ), turns as (
-     select made.*, e.revision,
+   ), lanes as materialized (
+     select e.id, e.revision, e.ordering = 'record' as in_order,
             e.status = 'active' and e.rate_limit is null and e.ordering = 'none'
               and (s.hold_until is null or s.hold_until <= now())
-              and not exists (select from webhooks.queue w where w.state = 'ready' and w.endpoint_id = made.endpoint_id)
-              as open,
-            e.ordering = 'record' and made.sequence is not null as ordered,
-            row_number() over (partition by made.endpoint_id order by made.id) as turn,
-            coalesce(($17::jsonb ->> made.endpoint_id::text)::int, $16::int) as room
-     from made
-     join webhooks.endpoint e on e.id = made.endpoint_id
-     left join webhooks.endpoint_state s on s.endpoint_id = made.endpoint_id
+              and not exists (select from webhooks.queue w where w.state = 'ready' and w.endpoint_id = e.id) as open,
+            coalesce(($17::jsonb ->> e.id::text)::int, $16::int) as room
+     from (select distinct endpoint_id from made where status = 'pending') m
+     join webhooks.endpoint e on e.id = m.endpoint_id
+     left join webhooks.endpoint_state s on s.endpoint_id = m.endpoint_id
+   ), turns as (
+     select made.*, lanes.revision, lanes.open, lanes.room, lanes.in_order and made.sequence is not null as ordered,
+            row_number() over (partition by made.endpoint_id order by made.id) as turn
+     from made join lanes on lanes.id = made.endpoint_id
      where made.status = 'pending'
    ), chosen as (
      select *, open and turn <= room
@@ -336,7 +337,8 @@ export const readEndpoints = statement(
  *
  * $1 instance · $2 deliveries · $3 effects · $4 delays, ms · $5 holds, ms · $6 numbers · $7 start times · $8 reasons ·
  * $9 addresses · $10 statuses · $11 headers · $12 bodies · $13 faults · $14 errors · $15 dns · $16 connect · $17 tls ·
- * $18 first byte · $19 total, ms · $20 excerpts of the bodies
+ * $18 first byte · $19 total, ms · $20 excerpts of the bodies · $21 to $22 the days of their partitions: all others are left
+ * out before the statement begins, so that it costs the same however many are kept
  */
 export const record = statement(
   'webhooks.record',
@@ -376,7 +378,8 @@ export const record = statement(
          last_attempt_at = d.started_at, next_retry_at = d.next_at,
          delivered_at = case when d.next_status = 'success' then d.started_at + d.total_ms * interval '1 ms' else t.delivered_at end,
          response_status = d.status, response_body = d.excerpt, error = d.error, duration_ms = round(d.total_ms)
-     from decided d where t.id = d.delivery_id and t.day = d.day and d.next_status is not null
+     from decided d
+     where t.id = d.delivery_id and t.day = d.day and t.day between $21::date and $22::date and d.next_status is not null
    ), kept as (
      insert into webhooks.attempt (day, delivery_id, space_id, number, reason, started_at, duration_ms, dns_ms, connect_ms, tls_ms,
                                    first_byte_ms, address, response_status, response_headers, response_body, fault, error,
@@ -386,8 +389,9 @@ export const record = statement(
             d.error, d.next_at, d.day is null
      from decided d
      left join lateral (
-       -- A null key is looked up nowhere: only what is no longer ours is searched for, in all partitions.
-       select t.day, t.space_id from webhooks.delivery t where t.id = case when d.day is null then d.delivery_id end
+       -- A null key is looked up nowhere: only what is no longer ours is searched for.
+       select t.day, t.space_id from webhooks.delivery t
+       where t.id = case when d.day is null then d.delivery_id end and t.day between $21::date and $22::date
      ) given_up on true
      where coalesce(d.day, given_up.day) is not null
      order by d.place

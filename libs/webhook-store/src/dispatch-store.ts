@@ -1,4 +1,4 @@
-import { isMissingDay, ensureDays, ensureDaysAhead } from './days';
+import { dayAt, dayMs, isMissingDay, ensureDays, ensureDaysAhead } from './days';
 import * as sql from './dispatch-statements';
 import type {
   Accepted,
@@ -115,12 +115,16 @@ interface EndpointRow {
 const maxBodyBytes = 16 * 1024;
 const maxExcerptBytes = 2_000;
 const sweepEveryMs = 5_000;
+const promoteEveryMs = 20;
 
 export class PostgresDispatchStore implements DispatchStore {
   private readonly db: Queries;
   private readonly order: RecordOrder;
   private readonly listeners: ((endpointIds: readonly string[]) => void)[] = [];
   private sweptAt = -Infinity;
+  private promotedAt = -Infinity;
+  /** The last claim has brought something. */
+  private draining = false;
   /** Where the last claim's round over the endpoints ended, so that no endpoint is always first. */
   private round = '0';
 
@@ -204,7 +208,7 @@ export class PostgresDispatchStore implements DispatchStore {
   }
 
   async claim(instance: InstanceId, room: Room): Promise<ClaimedDelivery[]> {
-    await this.db.query(sql.promote);
+    await this.promote();
     const rows = await this.claimFrom(instance, room, this.round);
     // The round has reached its end: what is left of the room goes to the endpoints at its beginning.
     if (rows.length < room.total && this.round !== '0') {
@@ -215,8 +219,16 @@ export class PostgresDispatchStore implements DispatchStore {
         ...(await this.claimFrom(instance, { ...room, total: room.total - rows.length, ofEndpoint: taken }, '0')),
       );
     }
+    this.draining = rows.length > 0;
     this.round = rows.length < room.total ? '0' : (rows.at(-1)?.endpoint_id ?? '0');
     return rows.map(claimedDelivery);
+  }
+
+  /** Claims of a backlog follow one another faster than anything falls due. */
+  private async promote(): Promise<void> {
+    if (this.draining && performance.now() - this.promotedAt < promoteEveryMs) return;
+    this.promotedAt = performance.now();
+    await this.db.query(sql.promote);
   }
 
   private claimFrom(instance: InstanceId, room: Room, behind: string): Promise<ClaimRow[]> {
@@ -371,8 +383,15 @@ function recordColumns(results: readonly AttemptResult[]): unknown[] {
     numbers(results.map(({ attempt }) => attempt.firstByteMs)),
     numbers(results.map(({ attempt }) => attempt.totalMs)),
     results.map(({ attempt }) => storable(attempt.body, maxExcerptBytes)),
+    ...daysAround(results.map(({ committedAt }) => committedAt)),
   ];
 }
+
+/** From the day before the first moment to the day after the last: the database's clock may differ from ours. */
+const daysAround = (moments: readonly number[]): [string, string] => [
+  dayAt(Math.min(...moments) - dayMs),
+  dayAt(Math.max(...moments) + dayMs),
+];
 
 /** A receiver's text as Postgres can hold it: bounded, no NUL, whole characters only. */
 function storable(text: string | null, maxBytes = maxBodyBytes): string | null {

@@ -171,6 +171,8 @@ export interface Attempt {
 
 export interface AttemptResult {
   readonly deliveryId: string;
+  /** Of the change, epoch ms: the delivery is kept in the partition of that day. */
+  readonly committedAt: number;
   readonly attempt: Attempt;
   /** `repeat`: the attempt did not count and another follows at once, so only the attempt is written. */
   readonly effect:

@@ -1,4 +1,4 @@
-import { ensureDaysAhead } from './days';
+import { dayAt, ensureDaysAhead } from './days';
 import type { RetentionReport } from '@keyturn/contracts';
 import { statement, type Database } from '@keyturn/platform/database';
 
@@ -31,12 +31,10 @@ const dropEndpoints = statement(
    returning id`,
 );
 
-const dayOf = (moment: Date) => moment.toISOString().slice(0, 'YYYY-MM-DD'.length);
-
 /** Drops what is older than `keepMs`, counted from `now`, and makes the partitions of the days to come (T-118). */
 export async function dropOldDeliveries(database: Database, now: Date, keepMs: number): Promise<RetentionReport> {
   const db = database.acrossSpaces('retention is the same for all Spaces');
-  const firstKept = dayOf(new Date(now.getTime() - keepMs));
+  const firstKept = dayAt(now.getTime() - keepMs);
   await ensureDaysAhead(database, now);
   const waiting = await db.query(dropWaiting, [firstKept]);
   const [days] = await db.query<{ dropped: number }>(dropDays, [firstKept]);

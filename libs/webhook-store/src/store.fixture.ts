@@ -163,7 +163,7 @@ export const room = (total = 100, perEndpoint = total, ofEndpoint: Record<string
   ofEndpoint: new Map(Object.entries(ofEndpoint)),
 });
 
-/** An attempt's result; a success unless told. */
+/** An attempt's result; a success unless told, of a change committed now. */
 export function result(
   deliveryId: string,
   effect: AttemptResult['effect'] = { kind: 'delivered' },
@@ -172,6 +172,7 @@ export function result(
   const delivered = effect.kind === 'delivered';
   return {
     deliveryId,
+    committedAt: Date.now(),
     effect,
     attempt: {
       number: 1,

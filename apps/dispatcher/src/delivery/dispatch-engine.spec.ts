@@ -321,7 +321,12 @@ describe('deliveries', () => {
     };
     expect(
       await dead.record(instance, [
-        { deliveryId: leased[0]?.id ?? '', attempt: { ...late, ...nothing }, effect: { kind: 'failed' } },
+        {
+          deliveryId: leased[0]?.id ?? '',
+          committedAt: Date.now(),
+          attempt: { ...late, ...nothing },
+          effect: { kind: 'failed' },
+        },
       ]),
     ).toEqual([]);
     expect((await system.deliveries())[0]).toMatchObject({ status: 'success', code: 200 });

@@ -16,6 +16,7 @@ import {
   hintSubject,
   PostgresDispatchStore,
   thinPayload,
+  type AttemptResult,
   type ClaimedDelivery,
   type InstanceId,
   type Room,
@@ -182,9 +183,9 @@ export class DispatchEngine implements OnApplicationBootstrap {
       notBefore: 0,
     };
     try {
-      const { attempt, decision } = await this.sender.send(delivery, recipient, (each) => this.observe(each));
+      const report = await this.sender.send(delivery, recipient, (each) => this.observe(each));
       // Also 410: a test reports, it does not decide.
-      await this.store.record(instance, [{ deliveryId: delivery.id, attempt, effect: effectOf(decision) }]);
+      await this.store.record(instance, [resultOf(report)]);
     } finally {
       this.held.delete(delivery.id);
     }
@@ -303,11 +304,7 @@ export class DispatchEngine implements OnApplicationBootstrap {
     }
     const { decision, trouble } = await this.sender.send(delivery, recipient, (report) => {
       this.observe(report);
-      this.recorder.add(delivery.instance, {
-        deliveryId: delivery.id,
-        attempt: report.attempt,
-        effect: effectOf(report.decision),
-      });
+      this.recorder.add(delivery.instance, resultOf(report));
     });
     const overflow = this.turns.done(delivery, {
       trouble,
@@ -315,7 +312,7 @@ export class DispatchEngine implements OnApplicationBootstrap {
       holdMs: decision.kind === 'retry' ? decision.holdMs : 0,
     });
     if (decision.kind === 'retry') this.claimer.wakeIn(decision.inMs + recordedWithinMs);
-    if (this.turns.thirsty(delivery)) this.claimer.wake();
+    if (this.turns.thirsty(delivery)) this.claimer.thirst();
     this.pump();
     if (overflow.length) await this.release(overflow);
     if (decision.kind === 'gone') await this.turnOff(recipient);
@@ -399,3 +396,10 @@ export class DispatchEngine implements OnApplicationBootstrap {
     );
   }
 }
+
+const resultOf = ({ delivery, attempt, decision }: Report): AttemptResult => ({
+  deliveryId: delivery.id,
+  committedAt: delivery.committedAt,
+  attempt,
+  effect: effectOf(decision),
+});

@@ -119,11 +119,11 @@ describe('whose delivery goes next', () => {
 
   it('what a strained endpoint no longer bears comes back, the newest first', () => {
     const turns = turnsWith();
-    fill(turns, 60, {});
+    fill(turns, 120, {});
     const back = turns.done(take(turns), trouble);
     expect(back.length).toBeGreaterThan(0);
     expect(Number(back[0]?.id)).toBeGreaterThan(Number(back.at(-1)?.id));
-    expect(turns.waiting).toBe(60 - 1 - back.length);
+    expect(turns.waiting).toBe(120 - 1 - back.length);
   });
 
   it('an endpoint that has asked for quiet gets it', () => {

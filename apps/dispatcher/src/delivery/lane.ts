@@ -2,7 +2,7 @@ import { ConcurrencyLimit } from './concurrency';
 import type { Outgoing } from './outgoing';
 
 /** Deliveries kept in memory for each slot of an endpoint: enough to bridge the way to the database. */
-const waitingPerSlot = 8;
+const waitingPerSlot = 16;
 const leastWaiting = 4;
 
 /** What one endpoint has in this process: deliveries that wait, requests in flight, and how many of them it bears. */

@@ -62,8 +62,8 @@ function local() {
 function production() {
   const owner = word();
   const services = word();
-  const databaseUrl = (user, password) =>
-    `postgres://${user}:${password}@postgres-rw:5432/keyturn?sslmode=verify-full&sslrootcert=/run/keyturn/postgres-ca.crt`;
+  const databaseUrl = (user, password, service = 'postgres-rw') =>
+    `postgres://${user}:${password}@${service}:5432/keyturn?sslmode=verify-full&sslrootcert=/run/keyturn/postgres-ca.crt`;
   const natsUrl = `nats://services:${services}@nats:4222`;
   return [
     shared(),
@@ -73,7 +73,11 @@ function production() {
       const password = word();
       return [
         login(`postgres-${name}`, user, password),
-        secret(`keyturn-${name}`, { DATABASE_URL: databaseUrl(user, password), NATS_URL: natsUrl }),
+        secret(`keyturn-${name}`, {
+          DATABASE_URL: databaseUrl(user, password),
+          ...(name === 'data-service' ? { DATABASE_READ_URL: databaseUrl(user, password, 'postgres-ro') } : {}),
+          NATS_URL: natsUrl,
+        }),
       ];
     }),
     secret('keyturn-migrate', { DATABASE_URL: databaseUrl('keyturn', owner), NATS_URL: natsUrl }),

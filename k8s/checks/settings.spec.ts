@@ -86,7 +86,10 @@ describe.each(overlays)('settings of overlay %s', (overlay) => {
         if (kind !== 'CronJob')
           expect([name, files.map(([variable]) => variable)]).toEqual([
             name,
-            ['DATABASE_URL_FILE', 'NATS_URL_FILE', 'SECRETS_KEY_FILE', 'ADMIN_TOKEN_FILE'],
+            [
+              ...['DATABASE_URL_FILE', 'NATS_URL_FILE', 'SECRETS_KEY_FILE', 'ADMIN_TOKEN_FILE'],
+              ...(overlay === 'production' && name === 'data-service' ? ['DATABASE_READ_URL_FILE'] : []),
+            ],
           ]);
       }
   });

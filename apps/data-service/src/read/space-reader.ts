@@ -13,7 +13,6 @@ import { spaceNumber, statement, type Statement } from '@keyturn/platform/databa
 import { recordMapping } from '../records/record-mappings';
 import { phoneKey, recordTable } from '../records/record-table';
 import { ReadPools } from './read-pools';
-import { ReadReplica } from './read-replica';
 import { sparseRows } from './sparse-rows';
 
 /** One record's text. */
@@ -34,10 +33,7 @@ interface Prepared {
  */
 @Injectable()
 export class SpaceReader {
-  constructor(
-    private readonly pools: ReadPools,
-    private readonly replica: ReadReplica,
-  ) {}
+  constructor(private readonly pools: ReadPools) {}
 
   async list(spaceId: string, collectionName: string, query: ListQuery): Promise<{ head: ListReply; rows: string }> {
     const prepared = listStatement(recordMapping(collectionOf(collectionName)), query);
@@ -80,10 +76,8 @@ export class SpaceReader {
     return sparseRows(row.json, fields);
   }
 
-  private async read<R extends object>(spaceId: string, prepared: Prepared): Promise<R[]> {
-    const { statement: sql, values, sessions } = prepared;
-    const rows = await this.replica.read<R>(spaceId, sessions, sql, values);
-    return rows ?? this.pools.of(sessions).inSpace(spaceId).query<R>(sql, values);
+  private read<R extends object>(spaceId: string, prepared: Prepared): Promise<R[]> {
+    return this.pools.of(prepared.sessions).inSpace(spaceId).query<R>(prepared.statement, prepared.values);
   }
 }
 

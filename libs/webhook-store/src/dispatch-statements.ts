@@ -326,7 +326,10 @@ export const readEndpoints = statement(
   'webhooks.endpoints.read',
   `select id, space_id, revision, status, url, secret_enc, retry_schedule, ordering, rate_limit, headers_enc,
           case when previous_secret_until > now() then previous_secret_enc end as previous_secret_enc,
-          case when previous_secret_until > now() then previous_secret_until end as previous_secret_until
+          case when previous_secret_until > now() then previous_secret_until end as previous_secret_until,
+          signature_scheme, case when previous_scheme_until > now() then previous_scheme_until end as previous_scheme_until,
+          case when signature_scheme = 'v1a' or previous_scheme_until > now() then signature_key_enc end as signature_key_enc,
+          case when previous_secret_until > now() then previous_signature_key_enc end as previous_signature_key_enc
    from webhooks.endpoint where id = any($1::bigint[])`,
 );
 

@@ -15,7 +15,7 @@ import type {
   TestMessage,
 } from './dispatch-store.types';
 import { about, recoverEndpoint } from './endpoint-health';
-import { endpointHeaders, endpointSecrets } from './endpoint-secrets';
+import { endpointHeaders, endpointSecrets, endpointSignatureKeys } from './endpoint-secrets';
 import { eventColumns, numbers } from './event-columns';
 import { emitOperationalEvent } from './operational-events';
 import { RecordOrder, type OrderKey } from './record-order';
@@ -23,7 +23,7 @@ import { cancelWaiting as cancelReplayed, leftOver } from './replay-statements';
 import { SealedByUnknownKey, type SecretBox } from './secret-box';
 import { addVersion, cancelWaiting } from './webhook-statements';
 import { webhookNumber } from './wire-ids';
-import { testEventName, type CommittedEvent } from '@keyturn/contracts';
+import { testEventName, type CommittedEvent, type SignatureScheme } from '@keyturn/contracts';
 import { spaceId, spaceNumber, type Database, type Queries } from '@keyturn/platform/database';
 
 export interface DispatchStoreOptions {
@@ -109,6 +109,10 @@ interface EndpointRow {
   ordering: 'none' | 'record';
   rate_limit: number | null;
   headers_enc: Buffer | null;
+  signature_scheme: SignatureScheme;
+  previous_scheme_until: Date | null;
+  signature_key_enc: Buffer | null;
+  previous_signature_key_enc: Buffer | null;
 }
 
 /** What an attempt keeps of a response, and what the delivery shows of it (T-092). */
@@ -285,6 +289,8 @@ export class PostgresDispatchStore implements DispatchStore {
       url: row.url,
       ...this.opened(row),
       previousSecretUntil: row.previous_secret_until?.getTime() ?? null,
+      signatureScheme: row.signature_scheme,
+      previousSchemeUntil: row.previous_scheme_until?.getTime() ?? null,
       retryScheduleMs: row.retry_schedule?.map(Number) ?? null,
       ordering: row.ordering,
       rateLimit: row.rate_limit,
@@ -292,12 +298,16 @@ export class PostgresDispatchStore implements DispatchStore {
   }
 
   /** One endpoint whose secret no key of today opens must not hold up all the others: it has none. */
-  private opened(row: EndpointRow): Pick<Endpoint, 'secrets' | 'headers'> {
+  private opened(row: EndpointRow): Pick<Endpoint, 'secrets' | 'signatureKeys' | 'headers'> {
     try {
-      return { secrets: endpointSecrets(this.secrets, row), headers: endpointHeaders(this.secrets, row) };
+      return {
+        secrets: endpointSecrets(this.secrets, row),
+        signatureKeys: endpointSignatureKeys(this.secrets, row),
+        headers: endpointHeaders(this.secrets, row),
+      };
     } catch (error) {
       if (!(error instanceof SealedByUnknownKey)) throw error;
-      return { secrets: [], headers: {} };
+      return { secrets: [], signatureKeys: [], headers: {} };
     }
   }
 

@@ -1,7 +1,7 @@
 import { signatureHeaders, type Attempt, type AttemptResult, type SigningKey } from '@keyturn/webhook-store';
 import { randomBytes } from 'node:crypto';
 import type { Exchange, ExchangeOutcome } from '../outbound/exchange';
-import { keysAt, type Recipient } from './endpoint-book';
+import { signersAt, type Recipient } from './endpoint-book';
 import type { Outgoing } from './outgoing';
 import { decide, isSuccess, slowsDown, type Decision, type RetryRules } from './retry-policy';
 
@@ -56,10 +56,10 @@ export class Sender {
 
   private post(delivery: Outgoing, recipient: Recipient): Promise<ExchangeOutcome> {
     const now = Date.now();
-    const keys = keysAt(recipient, now) as readonly [SigningKey, ...SigningKey[]];
     const signed = signatureHeaders(
       { id: delivery.messageId, timestamp: Math.floor(now / 1_000), body: delivery.body },
-      keys,
+      recipient.keys[0] as SigningKey,
+      signersAt(recipient, now),
     );
     const headers = [
       ...recipient.headers,

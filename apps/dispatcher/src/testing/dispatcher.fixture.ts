@@ -151,6 +151,7 @@ export class DispatcherFixture {
         thin: false,
         filter: null,
         headers: {},
+        signatureScheme: 'v1',
         signingSecret: secret,
         ...settings,
       },

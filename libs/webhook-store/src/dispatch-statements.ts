@@ -122,12 +122,16 @@ export const accept = statement(
    ), made as (
      insert into webhooks.delivery (id, day, endpoint_id, space_id, message_id, sequence, event, resource, record_id, thin,
                                     created_at, status, troubled, max_attempts)
-     select nextval('webhooks.delivery_id'), m.day, e.id, m.space_id, m.id, m.sequence, m.event, m.resource, m.record_id,
-            owed.thin, now(), case when e.is_active then 'pending' else 'cancelled' end, not e.is_active,
-            coalesce(cardinality(e.retry_schedule) + 1, $18::int)
-     from (select * from matched order by space_id, sequence) m
-     cross join lateral unnest(m.endpoints, m.thins) as owed(endpoint_id, thin)
-     join webhooks.endpoint e on e.id = owed.endpoint_id
+     -- The numbers are given out behind the order, so that they follow it whatever way the rows were joined.
+     select nextval('webhooks.delivery_id'), o.* from (
+       select m.day, e.id as endpoint_id, m.space_id, m.id, m.sequence, m.event, m.resource, m.record_id,
+              owed.thin, now(), case when e.is_active then 'pending' else 'cancelled' end, not e.is_active,
+              coalesce(cardinality(e.retry_schedule) + 1, $18::int)
+       from matched m
+       cross join lateral unnest(m.endpoints, m.thins) as owed(endpoint_id, thin)
+       join webhooks.endpoint e on e.id = owed.endpoint_id
+       order by m.space_id, m.sequence, e.id
+     ) o
      on conflict (endpoint_id, message_id, day) do nothing
      returning id, day, endpoint_id, space_id, message_id, sequence, resource, record_id, thin, status
    ), lanes as materialized (

@@ -53,6 +53,6 @@ export {
   type SignedMessage,
   type StandardSigner,
 } from './signature';
-export { newSignatureKeyPair, publicKeyPoint, SignatureKey, type SignatureKeyPair } from './signature-key';
+export { newSignatureKeyPair, SignatureKey, type SignatureKeyPair } from './signature-key';
 export { headerNameProblem, headerValueProblem, maxStaticHeaderBytes, maxStaticHeaders } from './static-headers';
 export { thinPayload, type ThinSource } from './thin-payload';

@@ -22,10 +22,6 @@ export function newSignatureKeyPair(): SignatureKeyPair {
   };
 }
 
-/** The 32 bytes of a public key, in the alphabet of JSON Web Keys. */
-export const publicKeyPoint = (publicKey: string) =>
-  Buffer.from(publicKey.slice(publicPrefix.length), 'base64').toString('base64url');
-
 /** A private key, ready to sign. */
 export class SignatureKey implements StandardSigner {
   private readonly key: KeyObject;

@@ -1,11 +1,14 @@
-import type { MigrationInterface, QueryRunner } from 'typeorm';
+import type { Migration } from '@keyturn/platform/database';
+import type { QueryRunner } from 'typeorm';
 
 /**
  * An endpoint chooses between HMAC and Ed25519. The set of its public keys has a name of its own: those who verify need no id
  * of ours, and nobody can guess another's.
  */
-export class SignatureSchemes1763600450000 implements MigrationInterface {
+export class SignatureSchemes1763600450000 implements Migration {
   readonly name = 'SignatureSchemes1763600450000';
+  /** A program that knows only HMAC goes on with it. */
+  readonly safeForRunningVersion = true;
 
   async up(runner: QueryRunner): Promise<void> {
     await runner.query(`

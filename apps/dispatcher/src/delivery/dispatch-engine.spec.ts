@@ -279,19 +279,42 @@ describe('deliveries', () => {
     far.close();
     await rush;
     system.dispatcher(patient);
-    // An event that was dropped on its way would come again after 30 s.
     await waitFor('all of them', () => mine.requests.length >= 1_000, 20_000);
     expect(new Set(mine.requests.map(({ headers }) => headers['webhook-id'])).size).toBe(1_000);
     expect(mine.requests).toHaveLength(1_000);
+    // Each was handed out once: one that was dropped on its way would have come a second time.
+    expect((await system.consumer()).delivered.consumer_seq).toBe(1_000);
+  });
+
+  const store = () =>
+    new PostgresDispatchStore(system.database, new SecretBox(system.environment['SECRETS_KEY'] ?? ''), {
+      maxAttempts: 4,
+      probeIntervalMs: 1_000,
+    });
+
+  it('T-114 what was leased to it by an answer that got lost is sent within 10 s', async () => {
+    const mine = await receiver();
+    await system.webhook(mine.url);
+    system.dispatcher();
+    const instance = await waitFor('its lease', async () => {
+      const [row] = await system.database
+        .acrossSpaces('a test looks at everything')
+        .query<{ id: string }>({ name: 'test.instance', text: 'select id from webhooks.dispatcher' });
+      return row?.id;
+    });
+    const { leased } = await store().accept(instance, system.events(20), {
+      total: 100,
+      perEndpoint: 100,
+      ofEndpoint: new Map(),
+    });
+    expect(leased).toHaveLength(20);
+    await waitFor('all of them', () => mine.requests.length === 20, 10_000);
   });
 
   it('takes over what a dispatcher that stopped without a word had in hand', async () => {
     const mine = await receiver();
     const webhook = await system.webhook(mine.url);
-    const dead = new PostgresDispatchStore(system.database, new SecretBox(system.environment['SECRETS_KEY'] ?? ''), {
-      maxAttempts: 4,
-      probeIntervalMs: 1_000,
-    });
+    const dead = store();
     const instance = await dead.register(300);
     const events = system.events(20);
     const { leased } = await dead.accept(instance, events, { total: 100, perEndpoint: 100, ofEndpoint: new Map() });

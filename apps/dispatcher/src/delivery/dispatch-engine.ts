@@ -43,6 +43,8 @@ const maxUnwritten = 4_000;
 /** A result is in the database after about so long, and its delay counts from there. */
 const recordedWithinMs = 10;
 const sweepMs = 6_000;
+/** What was leased to us by an answer that got lost goes back after two looks, well within the 10 s of a takeover. */
+const reconcileMs = 2_000;
 /** A state in which a delivery of this reason is sent. */
 const sendable = (state: string, reason: Outgoing['reason']) =>
   state === 'active' || (state === 'disabled' && reason === 'probe');
@@ -63,6 +65,8 @@ export class DispatchEngine implements OnApplicationBootstrap {
   private hints: Subscription | undefined;
   private moment: NodeJS.Timeout | undefined;
   private sweeper: NodeJS.Timeout | undefined;
+  private reconciler: NodeJS.Timeout | undefined;
+  private reconciling = false;
   private stopping = false;
 
   constructor(
@@ -128,10 +132,8 @@ export class DispatchEngine implements OnApplicationBootstrap {
         },
       });
     });
-    this.sweeper = setInterval(() => {
-      this.turns.sweep();
-      void this.reconcile();
-    }, sweepMs);
+    this.sweeper = setInterval(() => this.turns.sweep(), sweepMs);
+    this.reconciler = setInterval(() => void this.reconcile(), reconcileMs);
     this.drain.on('deliveries', () => this.stop());
   }
 
@@ -144,6 +146,7 @@ export class DispatchEngine implements OnApplicationBootstrap {
     await this.claimer.stop();
     clearTimeout(this.moment);
     clearInterval(this.sweeper);
+    clearInterval(this.reconciler);
     this.turns.clearAll();
     await Promise.all(this.underWay);
     await this.recorder.written();
@@ -346,7 +349,8 @@ export class DispatchEngine implements OnApplicationBootstrap {
   /** The database may have leased us something and its answer may have got lost: what nobody here knows goes back. */
   private async reconcile(): Promise<void> {
     const instance = this.stopping ? undefined : this.lease.id;
-    if (instance === undefined) return;
+    if (instance === undefined || this.reconciling) return;
+    this.reconciling = true;
     await this.tell('leases not compared', async () => {
       const unknown = this.held.unknownOf(await this.store.leasedTo(instance));
       if (!unknown.length) return;
@@ -354,6 +358,7 @@ export class DispatchEngine implements OnApplicationBootstrap {
       await this.store.release(instance, unknown);
       this.claimer.wake();
     });
+    this.reconciling = false;
   }
 
   /** For what is worth doing but not worth failing for: the lease or the next look at the database makes good for it. */

@@ -43,8 +43,8 @@ describe('reading the stream', () => {
     const dead = await (
       await link.jetstream().consumers.get(stream, consumerName)
     ).fetch({ max_messages: 30, expires: 2_000 });
-    let read = 0;
-    for await (const _message of dead) if (++read === 30) break;
+    const read: number[] = [];
+    for await (const message of dead) if (read.push(message.seq) === 30) break;
     const accepted = new Set<string>();
     intake((batch) => {
       for (const { id } of batch) accepted.add(id);

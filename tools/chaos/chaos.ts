@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { Client } from 'pg';
 import type { WebhookAudit } from '@keyturn/contracts';
@@ -38,9 +38,10 @@ const well: Habit = () => ({ status: 204 });
 const failing: Habit = (attempt, chance) => {
   const fate = chance.next();
   if (attempt > 2 || fate > 0.6) return { status: 200 };
-  if (fate < 0.05) return 'hang';
-  if (fate < 0.15) return 'reset';
-  return { status: fate < 0.3 ? 503 : 500 };
+  // Little of what slows an endpoint down, or it would still be at it when the others are through.
+  if (fate < 0.005) return 'hang';
+  if (fate < 0.02) return 'reset';
+  return { status: fate < 0.03 ? 503 : 500 };
 };
 const slow: Habit = (_attempt, chance) => ({ status: 200, afterMs: chance.between(50, 150) });
 const broken: Habit = () => ({ status: 500 });
@@ -330,6 +331,7 @@ const pause = (ms: number): Promise<false> => new Promise((resolve) => setTimeou
 
 function keepLogs(system: TestSystem, folder: string): void {
   mkdirSync(folder, { recursive: true });
+  copyFileSync(system.postgres.logFile, path.join(folder, 'postgres.log'));
   for (const instance of instances) {
     const lines = system.logs(instance).map((line) => JSON.stringify(line));
     writeFileSync(path.join(folder, `${instance}.log`), `${lines.join('\n')}\n`);

@@ -399,6 +399,9 @@ export const record = statement(
        -- A null key is looked up nowhere: only what is no longer ours is searched for.
        select t.day, t.space_id from webhooks.delivery t
        where t.id = case when d.day is null then d.delivery_id end and t.day between $21::date and $22::date
+         -- Nor is it late if it is here already: the answer to the first writing got lost.
+         and not exists (select from webhooks.attempt a where a.delivery_id = t.id and a.day = t.day and a.number = d.number
+                           and a.started_at = d.started_at::timestamptz(3))
      ) given_up on true
      where coalesce(d.day, given_up.day) is not null
      order by d.place

@@ -182,6 +182,18 @@ export class PostgresDispatchStore implements DispatchStore {
       await this.database.inSpace(spaceId(space_id)).query(cancelReplayed, [id]);
   }
 
+  /**
+   * What follows from something that is committed. Its failure must not make that look undone, or it would be done again: the
+   * next beat sweeps instead, and an endpoint that has not come back is probed once more.
+   */
+  private async afterwards(work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch {
+      this.sweptAt = -Infinity;
+    }
+  }
+
   async retire(instance: InstanceId): Promise<void> {
     await this.db.query(sql.forget, [instance]);
     await this.db.query(sql.freeOwn, [instance]);
@@ -200,8 +212,10 @@ export class PostgresDispatchStore implements DispatchStore {
     }
     const rows = batch.filter((row): row is AcceptRow => row.id !== null);
     const filledGap = batch.some((row) => 'closed' in row && row.closed);
-    if (filledGap) this.tellReady(await this.order.releaseAll());
-    else await this.order.release(rows.filter(({ ordered }) => ordered).map(orderKey));
+    await this.afterwards(async () => {
+      if (filledGap) this.tellReady(await this.order.releaseAll());
+      else await this.order.release(rows.filter(({ ordered }) => ordered).map(orderKey));
+    });
     const leased = rows.filter((row) => row.leased);
     const waitingOf = new Set(rows.filter((row) => !row.leased).map((row) => row.endpoint_id));
     return {
@@ -219,8 +233,13 @@ export class PostgresDispatchStore implements DispatchStore {
       this.round = '0';
       const taken = new Map(room.ofEndpoint);
       for (const { endpoint_id } of rows) taken.set(endpoint_id, (taken.get(endpoint_id) ?? room.perEndpoint) - 1);
-      rows.push(
-        ...(await this.claimFrom(instance, { ...room, total: room.total - rows.length, ofEndpoint: taken }, '0')),
+      const rest = { ...room, total: room.total - rows.length, ofEndpoint: taken };
+      // What the first part has brought is leased to us, whatever becomes of the second.
+      await this.claimFrom(instance, rest, '0').then(
+        (more) => rows.push(...more),
+        (error: unknown) => {
+          if (rows.length === 0) throw error;
+        },
       );
     }
     this.draining = rows.length > 0;
@@ -315,9 +334,11 @@ export class PostgresDispatchStore implements DispatchStore {
     if (results.length === 0) return [];
     const rows = await this.db.query<RecordRow>(sql.record, [instance, ...recordColumns(results)]);
     const ended = rows.filter((row) => row.ordered && row.next_status !== null && row.next_status !== 'retrying');
-    this.tellReady(await this.order.release(ended.map(orderKey)));
+    await this.afterwards(async () => this.tellReady(await this.order.release(ended.map(orderKey))));
     for (const endpointId of new Set(rows.filter(({ recovered }) => recovered).map(({ endpoint_id }) => endpoint_id)))
-      this.tellReady(await recoverEndpoint(this.database, endpointId, this.options.maxAttempts));
+      await this.afterwards(async () =>
+        this.tellReady(await recoverEndpoint(this.database, endpointId, this.options.maxAttempts)),
+      );
     return [...new Set(rows.map((row) => row.delivery_id))];
   }
 

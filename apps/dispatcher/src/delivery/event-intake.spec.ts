@@ -53,6 +53,22 @@ describe('reading the stream', () => {
     await waitFor('all of them', () => accepted.size === events.length, 10_000);
   });
 
+  it('T-114 an event whose acceptance another transaction was in the way of is accepted later, not dropped', async () => {
+    const inTheWay = Object.assign(new Error('deadlock detected'), { code: '40P01' });
+    const failures = [inTheWay, inTheWay];
+    const accepted: string[] = [];
+    intake((batch) => {
+      const failure = failures.pop();
+      if (failure) return Promise.reject(failure);
+      accepted.push(...batch.map(({ id }) => id));
+      return Promise.resolve();
+    });
+    const event = system.event();
+    await system.publish(event);
+    await waitFor('the event', () => accepted.length > 0);
+    expect(accepted).toEqual([event.id]);
+  });
+
   it('what waits for the database stays with the process that has read it', async () => {
     const ackWaitMs = 2_000;
     let goOn: () => void = () => undefined;

@@ -11,6 +11,7 @@ import { newUlid } from '@keyturn/platform/ids';
 import { Log } from '@keyturn/platform/logs';
 import { NatsLink } from '@keyturn/platform/nats';
 import { Drain, Health, SETTINGS } from '@keyturn/platform/service';
+import { currentSpan, traceIdOf, within } from '@keyturn/platform/tracing';
 import {
   decodeHint,
   hintSubject,
@@ -34,6 +35,7 @@ import { InstanceLease } from './instance-lease';
 import type { Outgoing } from './outgoing';
 import { Recorder } from './recorder';
 import { effectOf, Sender, type Report } from './sender';
+import { takeTraced } from './traced-events';
 
 /** Deliveries in memory; what is beyond them waits in the database. */
 const maxHeld = 2_000;
@@ -102,7 +104,7 @@ export class DispatchEngine implements OnApplicationBootstrap {
       take: (instance, deliveries, room) => this.takeClaimed(instance, deliveries, room),
     });
     this.intake = new EventIntake(link, log, {
-      accept: (events) => this.accept(events),
+      accept: (events) => takeTraced(events, (traced) => this.accept(traced)),
       onGarbage: () => metrics.garbage.inc(),
     });
     store.onReady(() => this.claimer.wake());
@@ -179,7 +181,7 @@ export class DispatchEngine implements OnApplicationBootstrap {
       event: testEventName,
       body: payload,
       committedAt: Date.parse(time),
-      traceparent: undefined,
+      traceparent: currentSpan()?.traceparent,
       attempts: 0,
       attemptsBefore: 0,
       reason: 'test',
@@ -221,8 +223,11 @@ export class DispatchEngine implements OnApplicationBootstrap {
         notBefore: 0,
       });
     }
-    this.readyInDatabase(waitingOf);
-    this.pump();
+    // What goes on from here is for whoever has something due.
+    within(undefined, () => {
+      this.readyInDatabase(waitingOf);
+      this.pump();
+    });
   }
 
   /** Deliveries of these endpoints are due and with nobody. */
@@ -395,7 +400,7 @@ export class DispatchEngine implements OnApplicationBootstrap {
         durationMs: Math.round(attempt.totalMs),
         decision: decision.kind,
         ...(decision.kind === 'retry' ? { retryInMs: decision.inMs } : {}),
-        ...(delivery.traceparent ? { traceparent: delivery.traceparent } : {}),
+        ...(delivery.traceparent ? { traceId: traceIdOf(delivery.traceparent) } : {}),
       },
       'delivery attempted',
     );

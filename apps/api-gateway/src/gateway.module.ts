@@ -29,7 +29,6 @@ import { RetentionRpc } from './retention/retention.rpc';
 import type { GatewaySettings } from './settings';
 import { Spaces } from './spaces/spaces';
 import { SpacesRpc } from './spaces/spaces.rpc';
-import { PublicKeysController } from './webhooks/public-keys.controller';
 import { WebhooksController } from './webhooks/webhooks.controller';
 
 @Module({})
@@ -44,7 +43,6 @@ export class GatewayModule {
         FeedController,
         ReadsController,
         WebhooksController,
-        PublicKeysController,
         ManageController,
         SpacesRpc,
         MembersRpc,

@@ -33,3 +33,8 @@ export function isSubscribableEvent(name: string): boolean {
     eventWildcards.includes(name)
   );
 }
+
+/** The names of the log that a list of events stands for: wildcards spelled out, events about webhooks left aside. */
+export function loggedNames(events: readonly string[]): string[] {
+  return eventNames.filter((name) => events.includes(name) || events.includes(`${name.slice(0, name.indexOf('.'))}.*`));
+}

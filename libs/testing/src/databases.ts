@@ -32,6 +32,15 @@ export async function freshDatabase(template?: DatabaseTemplate, server = testSe
   };
 }
 
+/** From now on this file's databases are made on another server; undone by what it returns. */
+export function useServer(url: string): () => void {
+  const before = process.env[SERVER_URL];
+  process.env[SERVER_URL] = url;
+  return () => {
+    process.env[SERVER_URL] = before;
+  };
+}
+
 /** Drops what this run has made, on a server that outlives it. */
 export async function dropRunDatabases(): Promise<void> {
   await onServer(testServerUrl(), async (client) => {

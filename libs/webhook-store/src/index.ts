@@ -33,26 +33,11 @@ export {
 } from './endpoint-health';
 export { makeListDatabases, type ListDatabases } from './list-databases';
 export { webhookMigrations } from './migrations';
-export {
-  loggedNames,
-  maxReplayWaiting,
-  ReplayStore,
-  type LogPage,
-  type NewReplay,
-  type ReplayJob,
-} from './replay-store';
+export { maxReplayWaiting, ReplayStore, type LogPage, type NewReplay, type ReplayJob } from './replay-store';
 export { eraseRecord, type ErasedRecord } from './erasure';
 export { reseal } from './reseal';
 export { dropOldDeliveries } from './retention';
 export { SealedByUnknownKey, SecretBox, secretContext } from './secret-box';
-export {
-  newSigningSecret,
-  SigningKey,
-  signatureHeaders,
-  type SignatureHeaders,
-  type SignedMessage,
-  type StandardSigner,
-} from './signature';
-export { newSignatureKeyPair, SignatureKey, type SignatureKeyPair } from './signature-key';
+export { newSigningSecret, SigningKey, signatureHeaders, type SignatureHeaders, type SignedMessage } from './signature';
 export { headerNameProblem, headerValueProblem, maxStaticHeaderBytes, maxStaticHeaders } from './static-headers';
 export { thinPayload, type ThinSource } from './thin-payload';

@@ -1,5 +1,5 @@
-import type { CommittedEvent, ListQuery, LoggedEvent } from '@keyturn/contracts';
-import { loggedNames, type LogPage, type NewReplay, type ReplayJob } from './replay-store';
+import { loggedNames, type CommittedEvent, type ListQuery, type LoggedEvent } from '@keyturn/contracts';
+import { type LogPage, type NewReplay, type ReplayJob } from './replay-store';
 import { result, room, StoreFixture } from './store.fixture';
 
 describe('replays', () => {

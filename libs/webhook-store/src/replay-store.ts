@@ -6,7 +6,7 @@ import { ensureDays, isMissingDay } from './days';
 import { replayNumber, webhookNumber } from './wire-ids';
 import {
   ApiError,
-  eventNames,
+  loggedNames,
   replayList,
   type DeliveryStatus,
   type ListQuery,
@@ -109,11 +109,6 @@ const uniqueViolation = '23505';
 const leaseMs = 30_000;
 /** More than this waiting is enough: a job without a rate goes on when some of it is sent. */
 export const maxReplayWaiting = 2_000;
-
-/** The names of the log that a list of events stands for: wildcards spelled out, events about webhooks left aside. */
-export function loggedNames(events: readonly string[]): string[] {
-  return eventNames.filter((name) => events.includes(name) || events.includes(`${name.slice(0, name.indexOf('.'))}.*`));
-}
 
 /** Jobs that send again: durable, one step at a time, by whichever worker is there. */
 export class ReplayStore {

@@ -9,7 +9,6 @@ const sealedColumns = [
   ['webhooks.endpoint', 'previous_secret_enc'],
   ['webhooks.endpoint', 'headers_enc'],
   ['webhooks.endpoint', 'signature_key_enc'],
-  ['webhooks.endpoint', 'previous_signature_key_enc'],
   ['webhooks.idempotency', 'reply_enc'],
 ] as const;
 

@@ -5,13 +5,8 @@ const prefix = 'whsec_';
 /** `whsec_` and base64 of 32 random bytes, so that Standard Webhooks libraries can decode it too (T-084). */
 export const newSigningSecret = () => prefix + randomBytes(32).toString('base64');
 
-/** Makes one item of `webhook-signature`: a scheme, a comma, and base64. */
-export interface StandardSigner {
-  standard(id: string, timestamp: number, body: Uint8Array): string;
-}
-
 /** A signing secret, ready to sign: both headers are made of the same text, read in two ways. */
-export class SigningKey implements StandardSigner {
+export class SigningKey {
   /** The seed's verifier uses the whole text as the key (T-109). */
   private readonly whole: KeyObject;
   /** Standard Webhooks decodes what follows the prefix. */
@@ -27,6 +22,7 @@ export class SigningKey implements StandardSigner {
     return createHmac('sha256', this.whole).update(body).digest('hex');
   }
 
+  /** One item of `webhook-signature`. */
   standard(id: string, timestamp: number, body: Uint8Array): string {
     return `v1,${createHmac('sha256', this.decoded).update(`${id}.${timestamp}.`).update(body).digest('base64')}`;
   }
@@ -48,19 +44,18 @@ export interface SignatureHeaders {
 }
 
 /**
- * Signs one attempt: `webhook-signature` lists one signature of each signer, the current one's first, those of keys that are on
- * their way out behind it. The seed's header has room for one only, the current secret's.
+ * Signs one attempt. The first key is the current one; during a rotation the older ones follow, and `webhook-signature`
+ * lists one signature of each. The seed's header has room for one only.
  */
 export function signatureHeaders(
   message: SignedMessage,
-  secret: SigningKey,
-  signers: readonly StandardSigner[],
+  keys: readonly [SigningKey, ...SigningKey[]],
 ): SignatureHeaders {
   const { id, timestamp, body } = message;
   return {
-    'x-webhook-signature': secret.hex(body),
+    'x-webhook-signature': keys[0].hex(body),
     'webhook-id': id,
     'webhook-timestamp': String(timestamp),
-    'webhook-signature': signers.map((signer) => signer.standard(id, timestamp, body)).join(' '),
+    'webhook-signature': keys.map((key) => key.standard(id, timestamp, body)).join(' '),
   };
 }

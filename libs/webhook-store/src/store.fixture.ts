@@ -86,7 +86,6 @@ export class StoreFixture {
         thin: false,
         filter: null,
         headers: {},
-        signatureScheme: 'v1',
         signingSecret: newSigningSecret(),
         ...settings,
       },

@@ -1,4 +1,4 @@
-import { eventNames, eventWildcards, validationError } from '@keyturn/contracts';
+import { eventNames, eventWildcards, loggedNames, validationError } from '@keyturn/contracts';
 import type { CursorCodec } from '@keyturn/list-query';
 import { defaultPageSize, maxPageSize } from '@keyturn/list-query';
 
@@ -58,18 +58,14 @@ function place(cursors: CursorCodec, spaceId: string, after: string): number {
 
 function parseTypes(text: string | undefined): readonly string[] | null {
   if (text === undefined) return null;
-  return [
-    ...new Set(
-      text.split(',').flatMap((name) => {
-        if (eventNames.includes(name)) return [name];
-        if (eventWildcards.includes(name)) return eventNames.filter((event) => event.startsWith(name.slice(0, -1)));
-        throw validationError(
-          'types',
-          `types names no event: ${JSON.stringify(name.slice(0, 100))}. Allowed: ${[...eventNames, ...eventWildcards].join(', ')}`,
-        );
-      }),
-    ),
-  ];
+  const names = text.split(',');
+  const unknown = names.find((name) => loggedNames([name]).length === 0);
+  if (unknown !== undefined)
+    throw validationError(
+      'types',
+      `types names no event: ${JSON.stringify(unknown.slice(0, 100))}. Allowed: ${[...eventNames, ...eventWildcards].join(', ')}`,
+    );
+  return loggedNames(names);
 }
 
 function wholeNumber(name: Parameter, text: string | undefined, min: number, max: number): number | undefined {

@@ -35,10 +35,6 @@ describe('the gateway', () => {
     filter: null,
     headerNames: [],
     previousSecretUntil: null,
-    signatureScheme: 'v1',
-    previousSchemeUntil: null,
-    publicKey: null,
-    publicKeysPath: null,
   };
 
   beforeAll(async () => {

@@ -1,9 +1,26 @@
 import { Inject, Injectable, type OnModuleDestroy } from '@nestjs/common';
 import { sessionSettings, type SessionKind } from '@keyturn/list-query';
-import { makeDatabase, type Database } from '@keyturn/platform/database';
+import { makeDatabase, type Database, type DatabaseOptions } from '@keyturn/platform/database';
 import { Metrics } from '@keyturn/platform/metrics';
 import { SETTINGS } from '@keyturn/platform/service';
 import type { DataSettings } from '../settings';
+
+/** Connections of each kind to one server. */
+export function makeReadPools(
+  url: string,
+  settings: Pick<DataSettings, 'readConnections' | 'scanConnections'>,
+  name = '',
+  options: DatabaseOptions = {},
+): Readonly<Record<SessionKind, Database>> {
+  const pool = (kind: SessionKind, max: number) =>
+    makeDatabase(url, {
+      ...options,
+      max,
+      applicationName: `data-service ${name}${kind}`,
+      sessionSettings: sessionSettings[kind],
+    });
+  return { walk: pool('walk', settings.readConnections), scan: pool('scan', settings.scanConnections) };
+}
 
 /**
  * The connections that reads run on, apart from those that write: some held to walking indexes, some that plan each
@@ -14,13 +31,7 @@ export class ReadPools implements OnModuleDestroy {
   private readonly pools: Readonly<Record<SessionKind, Database>>;
 
   constructor(@Inject(SETTINGS) settings: DataSettings, metrics: Metrics) {
-    const pool = (kind: SessionKind, max: number) =>
-      makeDatabase(settings.databaseUrl, {
-        max,
-        applicationName: `data-service ${kind}`,
-        sessionSettings: sessionSettings[kind],
-      });
-    this.pools = { walk: pool('walk', settings.readConnections), scan: pool('scan', settings.scanConnections) };
+    this.pools = makeReadPools(settings.databaseUrl, settings);
     metrics.gauge(
       'data_read_connections',
       'Connections that reads run on, by pool and state.',

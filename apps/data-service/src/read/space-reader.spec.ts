@@ -23,6 +23,7 @@ import { recordMapping } from '../records/record-mappings';
 import { phoneKey, recordTable } from '../records/record-table';
 import type { DataSettings } from '../settings';
 import { ReadPools } from './read-pools';
+import { ReadReplica } from './read-replica';
 import { SpaceReader } from './space-reader';
 
 let database: FreshDatabase;
@@ -38,8 +39,9 @@ beforeAll(async () => {
   client = new Client({ connectionString: database.url });
   await client.connect();
   const settings = { databaseUrl: database.url, readConnections: 2, scanConnections: 2 } as DataSettings;
-  pools = new ReadPools(settings, new Metrics('data-service'));
-  reader = new SpaceReader(pools);
+  const metrics = new Metrics('data-service');
+  pools = new ReadPools(settings, metrics);
+  reader = new SpaceReader(pools, new ReadReplica(settings, pools, Log.create('test', 'silent'), metrics));
 });
 
 afterAll(async () => {

@@ -13,6 +13,7 @@ import { spaceNumber, statement, type Statement } from '@keyturn/platform/databa
 import { recordMapping } from '../records/record-mappings';
 import { phoneKey, recordTable } from '../records/record-table';
 import { ReadPools } from './read-pools';
+import { ReadReplica } from './read-replica';
 import { sparseRows } from './sparse-rows';
 
 /** One record's text. */
@@ -33,7 +34,10 @@ interface Prepared {
  */
 @Injectable()
 export class SpaceReader {
-  constructor(private readonly pools: ReadPools) {}
+  constructor(
+    private readonly pools: ReadPools,
+    private readonly replica: ReadReplica,
+  ) {}
 
   async list(spaceId: string, collectionName: string, query: ListQuery): Promise<{ head: ListReply; rows: string }> {
     const prepared = listStatement(recordMapping(collectionOf(collectionName)), query);
@@ -76,8 +80,10 @@ export class SpaceReader {
     return sparseRows(row.json, fields);
   }
 
-  private read<R extends object>(spaceId: string, prepared: Prepared): Promise<R[]> {
-    return this.pools.of(prepared.sessions).inSpace(spaceId).query<R>(prepared.statement, prepared.values);
+  private async read<R extends object>(spaceId: string, prepared: Prepared): Promise<R[]> {
+    const { statement: sql, values, sessions } = prepared;
+    const rows = await this.replica.read<R>(spaceId, sessions, sql, values);
+    return rows ?? this.pools.of(sessions).inSpace(spaceId).query<R>(sql, values);
   }
 }
 

@@ -1,19 +1,11 @@
-import {
-  SignatureKey,
-  SigningKey,
-  type DispatchStore,
-  type Endpoint,
-  type StandardSigner,
-} from '@keyturn/webhook-store';
+import { SigningKey, type DispatchStore, type Endpoint } from '@keyturn/webhook-store';
 import { destinationOf, type Destination } from '../outbound/destination';
 
 /** An endpoint with all that its requests have in common made ready. */
 export interface Recipient {
   readonly endpoint: Endpoint;
   readonly destination: Destination;
-  /** By secrets, and by private keys: the current one first, then the one before while a rotation lasts. None of a deleted endpoint. */
   readonly keys: readonly SigningKey[];
-  readonly signatureKeys: readonly SignatureKey[];
   /** The owner's own headers, names and values in turn. */
   readonly headers: readonly string[];
 }
@@ -63,17 +55,12 @@ function recipientOf(endpoint: Endpoint): Recipient {
     endpoint,
     destination: destinationOf(endpoint.url),
     keys: endpoint.secrets.map((secret) => new SigningKey(secret)),
-    signatureKeys: endpoint.signatureKeys.map((key) => new SignatureKey(key)),
     headers: Object.entries(endpoint.headers).flat(),
   };
 }
 
-/** Who signs at a moment: what the endpoint's scheme says, and until their time is over the key and the scheme before. */
-export function signersAt({ endpoint, keys, signatureKeys }: Recipient, now: number): readonly StandardSigner[] {
-  const { signatureScheme, previousSchemeUntil, previousSecretUntil } = endpoint;
-  const many = previousSecretUntil !== null && previousSecretUntil > now ? keys.length : 1;
-  const both = previousSchemeUntil !== null && previousSchemeUntil > now;
-  const symmetric = keys.slice(0, signatureScheme === 'v1' || both ? many : 0);
-  const asymmetric = signatureKeys.slice(0, signatureScheme === 'v1a' || both ? many : 0);
-  return signatureScheme === 'v1' ? [...symmetric, ...asymmetric] : [...asymmetric, ...symmetric];
+/** The current key first, the one before it while a rotation lasts; none of a deleted endpoint. */
+export function keysAt({ endpoint, keys }: Recipient, now: number): readonly SigningKey[] {
+  const rotated = endpoint.previousSecretUntil !== null && endpoint.previousSecretUntil > now;
+  return rotated ? keys : keys.slice(0, 1);
 }

@@ -29,16 +29,6 @@ function secret(name, stringData, extra = {}) {
   };
 }
 
-/**
- * Passwords as NATS includes them. In quotes, because it would read an unquoted one that begins like a number as a number.
- */
-const natsPasswords = (passwords) =>
-  secret('nats-server', {
-    'passwords.conf': Object.entries(passwords)
-      .map(([name, password]) => `${name}: "${password}"\n`)
-      .join(''),
-  });
-
 /** A login that the operator of Postgres keeps up to date when the Secret changes. */
 const login = (name, username, password) =>
   secret(
@@ -61,7 +51,7 @@ function local() {
   return [
     shared(),
     login('postgres-owner', 'keyturn', owner),
-    natsPasswords({ SERVICES_PASSWORD: services }),
+    secret('nats-server', { SERVICES_PASSWORD: services }),
     ...[...Object.keys(logins), 'migrate'].map((name) =>
       secret(`keyturn-${name}`, { DATABASE_URL: databaseUrl, NATS_URL: natsUrl }),
     ),
@@ -72,18 +62,22 @@ function local() {
 function production() {
   const owner = word();
   const services = word();
-  const databaseUrl = (user, password) =>
-    `postgres://${user}:${password}@postgres-rw:5432/keyturn?sslmode=verify-full&sslrootcert=/run/keyturn/postgres-ca.crt`;
+  const databaseUrl = (user, password, service = 'postgres-rw') =>
+    `postgres://${user}:${password}@${service}:5432/keyturn?sslmode=verify-full&sslrootcert=/run/keyturn/postgres-ca.crt`;
   const natsUrl = `nats://services:${services}@nats:4222`;
   return [
     shared(),
     login('postgres-owner', 'keyturn', owner),
-    natsPasswords({ SERVICES_PASSWORD: services, PUBLISHER_PASSWORD: word(), SYSTEM_PASSWORD: word() }),
+    secret('nats-server', { SERVICES_PASSWORD: services, PUBLISHER_PASSWORD: word(), SYSTEM_PASSWORD: word() }),
     ...Object.entries(logins).flatMap(([name, user]) => {
       const password = word();
       return [
         login(`postgres-${name}`, user, password),
-        secret(`keyturn-${name}`, { DATABASE_URL: databaseUrl(user, password), NATS_URL: natsUrl }),
+        secret(`keyturn-${name}`, {
+          DATABASE_URL: databaseUrl(user, password),
+          ...(name === 'data-service' ? { DATABASE_READ_URL: databaseUrl(user, password, 'postgres-ro') } : {}),
+          NATS_URL: natsUrl,
+        }),
       ];
     }),
     secret('keyturn-migrate', { DATABASE_URL: databaseUrl('keyturn', owner), NATS_URL: natsUrl }),

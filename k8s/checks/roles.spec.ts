@@ -160,6 +160,10 @@ describe('roles of Postgres', () => {
     }
   });
 
+  it('data-service may ask a replica of which cluster it is', async () => {
+    expect(await outcomeOf('data-service', 'select system_identifier from pg_control_system()')).toBe('allowed');
+  });
+
   it('what makes and drops partitions serves its own tables only, whoever calls it', async () => {
     const drop = (parent: string) => `select data.drop_partitions(${parent}, '2100-01-01')`;
     expect(await outcomeOf('dispatcher', drop(`'webhooks.delivery'`))).toBe(insufficientPrivilege);

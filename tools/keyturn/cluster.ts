@@ -1,8 +1,9 @@
 import { ApiError, type OperationName, type ReplyOf, type RequestOf, type SpaceSummary } from '@keyturn/contracts';
 import { readSettings, setting } from '@keyturn/platform/config';
+import { CursorCodec } from '@keyturn/list-query';
 import { Log } from '@keyturn/platform/logs';
 import { NatsLink } from '@keyturn/platform/nats';
-import { RpcClient } from '@keyturn/platform/rpc';
+import { RpcClient, type RpcResult } from '@keyturn/platform/rpc';
 import { UsageError } from './command';
 
 const requestWaitMs = 10_000;
@@ -44,11 +45,21 @@ export class Cluster {
     request: RequestOf<N>,
     deadlineMs = requestWaitMs,
   ): Promise<ReplyOf<N>> {
-    const { adminToken } = this;
-    if (!adminToken)
-      throw new UsageError('The admin credential is missing: set ADMIN_TOKEN, or KEYTURN_HOME to the running system');
-    const { head } = await this.rpc.request(operation, request, { adminToken, deadlineMs });
-    return head;
+    return (await this.askWhole(operation, request, deadlineMs)).head;
+  }
+
+  /** The same, with the bytes behind the reply. */
+  askWhole<N extends OperationName>(
+    operation: N,
+    request: RequestOf<N>,
+    deadlineMs = requestWaitMs,
+  ): Promise<RpcResult<N>> {
+    return this.rpc.request(operation, request, { adminToken: this.credential(), deadlineMs });
+  }
+
+  /** Cursors of our own lists: they hold for whoever has the credential. */
+  cursors(): CursorCodec {
+    return new CursorCodec(this.credential());
   }
 
   /** A Space by its slug, or by its id. */
@@ -57,6 +68,12 @@ export class Cluster {
     const found = spaces.find(({ slug, id, status }) => (slug === name || id === name) && status !== 'deleted');
     if (!found) throw new ApiError('NOT_FOUND', `There is no Space "${name}"`);
     return found;
+  }
+
+  private credential(): string {
+    if (!this.adminToken)
+      throw new UsageError('The admin credential is missing: set ADMIN_TOKEN, or KEYTURN_HOME to the running system');
+    return this.adminToken;
   }
 
   close(): Promise<void> {

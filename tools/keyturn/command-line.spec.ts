@@ -21,6 +21,12 @@ const space = {
   createdAt: '2026-03-10T12:00:00.000Z',
 };
 
+const webhook = {
+  ...{ id: 'wh_7', name: 'CRM', url: 'https://a.example/', events: ['file.*'], isActive: true, status: 'active' },
+  ...{ rateLimit: null, ordering: 'none', retrySchedule: null, thin: false, filter: null, headerNames: [] },
+  ...{ disabledReason: null, previousSecretUntil: null, createdAt: space.createdAt, updatedAt: space.createdAt },
+};
+
 let nats: FreshNats;
 let link: NatsLink;
 let folder: string;
@@ -41,13 +47,16 @@ beforeAll(async () => {
     ...(['admin.keys.create', 'admin.keys.list', 'admin.keys.revoke', 'admin.events.rejected'] as const),
     ...(['admin.retention.access', 'admin.retention.data', 'admin.retention.webhooks'] as const),
     ...(['data.streams.position', 'data.detail', 'admin.webhooks.audit'] as const),
+    ...(['admin.spaces.resume', 'admin.members.list', 'admin.members.add', 'admin.members.remove'] as const),
+    ...(['webhooks.create', 'webhooks.update', 'webhooks.rotate', 'webhooks.pause', 'webhooks.replay.create'] as const),
+    ...(['admin.webhooks.deed', 'admin.webhooks.reseal', 'admin.webhooks.erase'] as const),
   ];
   for (const operation of operations)
     server.addHandler(operation, (call: RpcCall<OperationName>) => {
       asked.push({ operation, request: call.request });
       const answer = answers[operation];
       if (answer === undefined) throw new ApiError('NOT_FOUND', 'There is nothing of that name');
-      return Promise.resolve({ head: answer });
+      return Promise.resolve({ head: typeof answer === 'function' ? (answer as () => unknown)() : answer });
     });
   await new Promise<void>((resolve) => server.listen(() => resolve()));
   await link.ping();
@@ -105,6 +114,83 @@ describe('the command line', () => {
     expect(await json('spaces', 'suspend', 'acme')).toMatchObject({ status: 'suspended' });
     expect(await json('spaces', 'delete', 'acme', '--confirm', 'acme')).toEqual({ id: 'spc_3', deleted: true });
     expect(request('admin.spaces.delete')).toEqual({ slug: 'acme', confirm: 'acme' });
+  });
+
+  it('takes a suspended Space again, and lists, adds and removes its members', async () => {
+    answers['admin.spaces.resume'] = space;
+    expect(await json('spaces', 'resume', 'acme')).toEqual(space);
+    const member = { email: 'a@example.com', role: 'member', since: '2026-03-10T12:00:00.000Z' };
+    answers['admin.members.list'] = { members: [member] };
+    answers['admin.members.add'] = { ...member, password: 'made-up' };
+    answers['admin.members.remove'] = { email: 'a@example.com', removed: true };
+    expect(await json('members', 'list', '--space', 'acme')).toEqual({ members: [member] });
+    const add = ['members', 'add', 'a@example.com', '--space', 'acme'];
+    expect(await json(...add, '--role', 'owner', '--password', 'p'.repeat(8))).toMatchObject({ password: 'made-up' });
+    const wanted = { space: 'acme', email: 'a@example.com' };
+    expect(request('admin.members.add')).toEqual({ ...wanted, role: 'owner', password: 'p'.repeat(8) });
+    expect((await run(add)).out).toContain('made-up');
+    await json('members', 'remove', 'a@example.com', '--space', 'acme');
+    expect(request('admin.members.remove')).toEqual(wanted);
+  });
+
+  describe('what it changes for an owner', () => {
+    const update = ['webhooks', 'update', 'wh_7', '--space', 'acme'];
+
+    it('is entered in the audit log', async () => {
+      answers['webhooks.update'] = { ...webhook, name: 'New' };
+      answers['admin.webhooks.deed'] = {};
+      expect(await json(...update, '--name', 'New', '--active', 'false')).toMatchObject({ name: 'New' });
+      expect(request('webhooks.update')).toEqual({
+        spaceId: 'spc_3',
+        id: 'wh_7',
+        input: { name: 'New', isActive: false },
+      });
+      expect(request('admin.webhooks.deed')).toEqual({
+        spaceId: 'spc_3',
+        operation: 'webhooks.update',
+        object: 'wh_7',
+      });
+    });
+
+    it('is answered, and a failure, where it cannot be entered: a secret is shown once', async () => {
+      answers['webhooks.rotate'] = { ...webhook, signingSecret: 'whsec_once' };
+      const { code, out, err } = await run(['webhooks', 'rotate', 'wh_7', '--space', 'acme', '--json']);
+      expect([code, (JSON.parse(out) as { signingSecret: string }).signingSecret]).toEqual([1, 'whsec_once']);
+      expect(JSON.parse(err)).toMatchObject({ error: { code: 'NOT_LOGGED' } });
+      expect((JSON.parse(err) as { error: { message: string } }).error.message).toContain('webhook.rotated is done');
+    });
+
+    it.each([
+      [[...update, '--rate-limit', '0'], 'rateLimit', 'rateLimit must be 1', '--rate-limit must be 1'],
+      [[...update, '--active', 'true'], 'isActive', 'isActive cannot be', '--active cannot be'],
+      [[...update, '--url', 'x'], 'url', 'no such place', '--url: no such place'],
+      [[...update, '--url', 'x'], 'body', 'body is bad', 'body is bad'],
+    ])('is refused in words of flags: %j', async (line, field, said, shown) => {
+      answers['webhooks.update'] = () => {
+        throw new ApiError('VALIDATION_ERROR', said, { field });
+      };
+      expect(await run(line)).toEqual({ code: 1, out: '', err: `keyturn: ${shown}\n` });
+    });
+  });
+
+  it('encrypts anew until nothing is left, and fails where something stays', async () => {
+    const steps = [
+      { resealed: 500, left: 7 },
+      { resealed: 7, left: 0 },
+    ];
+    answers['admin.webhooks.reseal'] = () => steps.shift();
+    expect(await json('reseal')).toEqual({ resealed: 507, left: 0 });
+    answers['admin.webhooks.reseal'] = { resealed: 0, left: 2 };
+    const { code, out, err } = await run(['reseal', '--json']);
+    expect([code, JSON.parse(out)]).toEqual([1, { resealed: 0, left: 2 }]);
+    expect(JSON.parse(err)).toMatchObject({ error: { code: 'NOT_RESEALED' } });
+  });
+
+  it('erases a record', async () => {
+    answers['admin.webhooks.erase'] = { messages: 3, cancelled: 1, attempts: 4 };
+    const { out } = await run(['erase', 'calendar_item', '12', '--space', 'acme']);
+    expect(out).toContain('calendar_item 12 of acme is erased');
+    expect(request('admin.webhooks.erase')).toEqual({ spaceId: 'spc_3', resource: 'calendar_item', recordId: 12 });
   });
 
   it('makes, lists and revokes keys', async () => {
@@ -251,6 +337,39 @@ describe('the command line', () => {
       'a file that is not there',
       ['events', 'publish', '--file', '/nowhere.ndjson'],
       '/nowhere.ndjson cannot be read (ENOENT)',
+    ],
+    ['a record of nothing', ['erase', 'house', '1', '--space', 'acme'], 'RESOURCE must be one of file,'],
+    ['no record', ['erase', 'file', '0', '--space', 'acme'], 'ID must be the id of a record, not "0"'],
+    ['nothing to change', ['webhooks', 'update', 'wh_1', '--space', 'acme'], 'nothing to change: give one of --name'],
+    [
+      'JSON that is none',
+      ['webhooks', 'update', 'wh_1', '--space', 'acme', '--filter', '{'],
+      '--filter must be JSON or none, not "{"',
+    ],
+    [
+      'neither true nor false',
+      ['webhooks', 'update', 'wh_1', '--space', 'acme', '--thin', 'yes'],
+      '--thin must be true or false, not "yes"',
+    ],
+    [
+      'an unknown status',
+      ['deliveries', 'list', '--space', 'acme', '--webhook', 'wh_1', '--status', 'lost'],
+      '--status must be one of pending',
+    ],
+    [
+      'a code that is no number',
+      ['deliveries', 'list', '--space', 'acme', '--webhook', 'wh_1', '--code', '5xx'],
+      '--code must be',
+    ],
+    [
+      'a moment that is none',
+      ['replays', 'create', '--space', 'acme', '--webhook', 'wh_1', '--since', 'yesterday'],
+      '--since must be',
+    ],
+    [
+      'events that are none',
+      ['events', 'feed', '--space', 'acme', '--types', 'file.lost'],
+      '--types names no event: "file.lost"',
     ],
     ['an unknown Space', ['demo', 'load', '--space', 'nobody'], 'There is no Space "nobody"'],
     ['what the service refuses', ['keys', 'revoke', 'key_9'], 'There is nothing of that name'],

@@ -3,20 +3,30 @@ import { parseArgs, type ParseArgsConfig, types } from 'node:util';
 import { ApiError } from '@keyturn/contracts';
 import { Cluster } from './cluster';
 import { type Call, type Command, UsageError } from './command';
+import { deliveryCommands } from './commands/deliveries';
 import { demoCommands } from './commands/demo';
+import { eraseCommands } from './commands/erase';
 import { eventCommands } from './commands/events';
+import { feedCommands } from './commands/feed';
 import { keyCommands } from './commands/keys';
 import { listenCommands } from './commands/listen';
 import { maintenanceCommands } from './commands/maintenance';
+import { memberCommands } from './commands/members';
+import { replayCommands } from './commands/replays';
 import { spaceCommands } from './commands/spaces';
 import { webhookCommands } from './commands/webhooks';
 
 export const commands: readonly Command[] = [
   ...spaceCommands,
+  ...memberCommands,
   ...keyCommands,
   ...eventCommands,
+  ...feedCommands,
   ...webhookCommands,
+  ...deliveryCommands,
+  ...replayCommands,
   ...demoCommands,
+  ...eraseCommands,
   ...maintenanceCommands,
   ...listenCommands,
 ];
@@ -39,7 +49,7 @@ export async function runCommandLine(argv: readonly string[], terminal: Terminal
   try {
     return await run(argv, json, terminal);
   } catch (error) {
-    complain(terminal, json, explain(error));
+    complain(terminal, json, explain(error, findCommand(argv)));
     return 1;
   }
 }
@@ -155,11 +165,20 @@ function overview(shown: readonly Command[]): string {
   return `Usage: npm run -s keyturn -- <command> [--json]\n\n${lines.join('\n')}\n\n<command> --help says what a command takes.\n`;
 }
 
-function explain(error: unknown): { code: string; message: string } {
+function explain(error: unknown, command: Command | undefined): { code: string; message: string } {
   if (error instanceof UsageError) return { code: 'USAGE', message: error.message };
   if (error instanceof ApiError) {
     const hint = error.code === 'UNAVAILABLE' ? ' (is the system running?)' : '';
-    return { code: error.code, message: `${error.message}${hint}` };
+    return { code: error.code, message: `${inFlags(error, command)}${hint}` };
   }
   return { code: 'INTERNAL_ERROR', message: types.isNativeError(error) ? error.message : String(error) };
 }
+
+/** A service speaks of fields; whoever typed a flag is told of the flag. */
+function inFlags({ message, options: { field } }: ApiError, command: Command | undefined): string {
+  const flag = Object.entries(command?.flags ?? {}).find(([name, flag]) => field === (flag.field ?? camelCase(name)));
+  if (!flag || field === undefined) return message;
+  return message.startsWith(field) ? `--${flag[0]}${message.slice(field.length)}` : `--${flag[0]}: ${message}`;
+}
+
+const camelCase = (name: string) => name.replace(/-(\w)/g, (_hyphen, letter: string) => letter.toUpperCase());

@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream';
+import { checkDatetime } from '@keyturn/contracts';
 import type { Cluster } from './cluster';
 
 /** `--name VALUE`, or without `value` a switch. */
@@ -7,6 +8,8 @@ export interface Flag {
   readonly value?: string;
   readonly required?: boolean;
   readonly description: string;
+  /** The field of an operation that it fills, where that is not its own name: what a service says of the field is said of the flag. */
+  readonly field?: string;
 }
 
 /** What a command gets to work with. */
@@ -62,4 +65,30 @@ export function required(flags: Call['flags'], name: string): string {
   const text = flags[name];
   if (text === undefined) throw new UsageError(`--${name} is required`);
   return text;
+}
+
+/** ISO 8601 with a time zone; undefined where the flag is not given. */
+export function moment(flags: Call['flags'], name: string): string | undefined {
+  const text = flags[name];
+  if (text === undefined) return undefined;
+  const checked = checkDatetime(text);
+  if (!checked.ok) throw new UsageError(`--${name} ${checked.problem}, not "${text}"`);
+  return checked.value;
+}
+
+export function trueOrFalse(flags: Call['flags'], name: string): boolean | undefined {
+  const text = flags[name];
+  if (text === undefined) return undefined;
+  if (text !== 'true' && text !== 'false') throw new UsageError(`--${name} must be true or false, not "${text}"`);
+  return text === 'true';
+}
+
+/** Words between commas. */
+export function listed(flags: Call['flags'], name: string): string[] | undefined {
+  return flags[name]?.split(',').map((word) => word.trim());
+}
+
+/** Only what is given: a flag that is missing leaves its field out. */
+export function given<T extends object>(fields: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as never;
 }

@@ -51,4 +51,30 @@ const retention: Command = {
   },
 };
 
-export const maintenanceCommands: readonly Command[] = [migrate, retention];
+const resealWaitMs = 60_000;
+
+const reseal: Command = {
+  name: 'reseal',
+  summary: 'Encrypts under the SECRETS_KEY of today what an earlier one has encrypted, while everything goes on',
+  async run({ cluster, progress }) {
+    const running = await cluster();
+    let resealed = 0;
+    let left: number;
+    for (;;) {
+      const step = await running.ask('admin.webhooks.reseal', {}, resealWaitMs);
+      resealed += step.resealed;
+      left = step.left;
+      if (left === 0 || step.resealed === 0) break;
+      progress(`${resealed} done, ${left} left`);
+    }
+    const outcome = {
+      json: { resealed, left },
+      text: `${resealed} encrypted anew, ${left} left under an earlier key.`,
+    };
+    if (left === 0) return outcome;
+    const message = `${left} are still encrypted under an earlier key: keep it in SECRETS_KEY_PREVIOUS and run this again`;
+    return { ...outcome, alarm: { code: 'NOT_RESEALED', message } };
+  },
+};
+
+export const maintenanceCommands: readonly Command[] = [migrate, retention, reseal];

@@ -50,6 +50,16 @@ const suspend: Command = {
   },
 };
 
+const resume: Command = {
+  name: 'spaces resume',
+  summary: 'Takes a suspended Space’s events and keys again',
+  operands: ['SLUG'],
+  async run({ operands, cluster }) {
+    const space = await (await cluster()).ask('admin.spaces.resume', { slug: operands[0] as string });
+    return { json: space, text: `${space.slug} (${space.id}) is ${space.status}.` };
+  },
+};
+
 const remove: Command = {
   name: 'spaces delete',
   summary: 'Deletes a Space and all of its data',
@@ -62,4 +72,4 @@ const remove: Command = {
   },
 };
 
-export const spaceCommands: readonly Command[] = [create, list, suspend, remove];
+export const spaceCommands: readonly Command[] = [create, list, suspend, resume, remove];

@@ -3,6 +3,7 @@ export { FreshNats, freshNats } from './brokers';
 export { type DatabaseTemplate, type FreshDatabase, freshDatabase } from './databases';
 export { type Answer, HttpSink, type ReceivedRequest, type Script, type SinkOptions } from './http-sink';
 export { FreshPostgres } from './postgres';
+export { type MigrationChain, namesOf, problemsFrom, statementsOf, writtenDown } from './migration-chain';
 export { type Backup, OwnPostgres } from './own-postgres';
 export { freePort, portIsTaken } from './servers/free-port';
 export { NatsServer, type NatsOptions } from './servers/nats';

@@ -1,6 +1,7 @@
 import { createHmac } from 'node:crypto';
 import { Webhook as StandardWebhook } from 'standardwebhooks';
-import { startSystem, waitFor, type ReceivedRequest, type TestSystem } from '@keyturn/testing';
+import type { DeliveryAttempt } from '@keyturn/contracts';
+import { freePort, startSystem, waitFor, type ReceivedRequest, type TestSystem } from '@keyturn/testing';
 import type { Door } from './door';
 import { Receivers } from './receivers';
 import { TestSpace } from './space';
@@ -106,6 +107,42 @@ describe("the owner's tools", () => {
     });
   });
 
+  it('keeps of each attempt up to 16 KiB of the answer, the failure in words and the next time', async () => {
+    sink.script('/wordy', { status: 503, headers: { 'x-node': 'b' }, body: 'é'.repeat(20_000) });
+    const { id } = await create('/wordy');
+    await publishFile(4);
+    await sink.received('/wordy', 2);
+    const row = await waitFor('two attempts on record', async () => {
+      const [delivery] = await door.rows(`/api/v1/webhooks/${id}/deliveries?status=retrying&responseStatus=503`);
+      return delivery?.['attempts'] === 2 ? delivery : undefined;
+    });
+    expect(Buffer.byteLength(row['responseBody'] as string)).toBe(2_000);
+    const { json } = await door.get(`/api/v1/webhooks/${id}/deliveries/${String(row.id)}`);
+    const { attemptLog, nextRetryAt } = json.data as { attemptLog: DeliveryAttempt[]; nextRetryAt: string };
+    const [first, second] = attemptLog as [DeliveryAttempt, DeliveryAttempt];
+    expect(first.responseBody).toBe('é'.repeat(8_192));
+    expect(first).toMatchObject({ responseStatus: 503, fault: 'status', error: 'the receiver answered 503' });
+    expect(first.responseHeaders).toMatchObject({ 'x-node': 'b' });
+    for (const time of [first.connectMs, first.firstByteMs, first.durationMs]) expect(time).toBeGreaterThan(0);
+    expect(Date.parse(first.nextRetryAt ?? '')).toBeLessThanOrEqual(Date.parse(second.startedAt));
+    expect(second.nextRetryAt).toBe(nextRetryAt);
+
+    const nobody = await door.post('/api/v1/webhooks', {
+      name: 'nobody',
+      url: sink.url('/x'),
+      events: ['note.created'],
+    });
+    const closed = { url: `http://127.0.0.1:${await freePort()}/` };
+    const off = (nobody.json.data as WebhookJson).id;
+    expect((await door.patch(`/api/v1/webhooks/${off}`, closed)).status).toBe(200);
+    const { json: tested } = await door.post(`/api/v1/webhooks/${off}/test`, undefined);
+    expect(tested.data).toMatchObject({
+      status: 'failed',
+      responseStatus: null,
+      error: expect.stringMatching(/refused/),
+    });
+  });
+
   it('creates once for one Idempotency-Key, and refuses another body under it', async () => {
     const body = { name: 'once', url: sink.url('/once'), events: ['note.created'] };
     const sent = (name: string) => ({
@@ -165,6 +202,58 @@ describe("the owner's tools", () => {
     expect(event?.id).toBe(request?.headers['webhook-id']);
     expect(JSON.stringify(event?.payload)).toBe(request?.body.toString());
     expect((await door.get(path)).json.pagination.total).toBe(2);
+  });
+
+  it('replays to another URL what failed within a time; what came before or behind it stays out', async () => {
+    const other = await TestSpace.make(system);
+    const publish = (id: number) => other.publish([{ type: 'note.created', data: { id } }]);
+    sink.script('/broken', { status: 400 });
+    const body = { name: 'broken', url: sink.url('/broken'), events: ['note.*'], retrySchedule: [] };
+    const { id } = (await other.door.post('/api/v1/webhooks', body)).json.data as WebhookJson;
+    await publish(1);
+    const since = new Date().toISOString();
+    await publish(2);
+    const failed = `/api/v1/webhooks/${id}/deliveries?status=failed`;
+    await waitFor('both to fail', async () => (await other.door.rows(failed)).length === 2);
+    const until = new Date(Date.now() + 2).toISOString();
+    await waitFor('the time to be over', () => Promise.resolve(new Date().toISOString() > until));
+    await publish(3);
+    await waitFor('all to fail', async () => (await other.door.rows(failed)).length === 3);
+    const wanted = { since, until, status: 'failed', url: sink.url('/mended'), ratePerSecond: 50 };
+    const started = await other.door.post(`/api/v1/webhooks/${id}/replays`, wanted);
+    const { id: replay } = started.json.data as { id: string };
+    const done = await waitFor('the replay to end', async () => {
+      const { json } = await other.door.get(`/api/v1/webhooks/${id}/replays/${replay}`);
+      return (json.data as { status: string }).status === 'done' ? json.data : undefined;
+    });
+    expect(done).toMatchObject({ matched: 1, deliveries: { success: 1 }, url: sink.url('/mended') });
+    expect(sink.requests('/mended').map(recordOf)).toEqual([2]);
+    expect(sink.requests('/mended')[0]?.body).toEqual(sink.requests('/broken')[1]?.body);
+  });
+
+  it('a replay goes on when webhook-service is killed in its midst, and each event arrives under its id', async () => {
+    const other = await TestSpace.make(system);
+    const since = new Date().toISOString();
+    const count = 500;
+    await other.publish(Array.from({ length: count }, (_, at) => ({ type: 'note.created', data: { id: at + 1 } })));
+    const body = { name: 'late', url: sink.url('/late'), events: ['note.*'] };
+    const { id } = (await other.door.post('/api/v1/webhooks', body)).json.data as WebhookJson;
+    const started = await other.door.post(`/api/v1/webhooks/${id}/replays`, { since, status: 'missed' });
+    expect(started.json.data).toMatchObject({ status: 'running' });
+    await system.kill('webhook-service');
+    await system.startInstance('webhook-service');
+    await sink.received('/late', count, 30_000);
+    const replay = `/api/v1/webhooks/${id}/replays/${(started.json.data as { id: string }).id}`;
+    const done = await waitFor(
+      'the replay to end',
+      async () => {
+        const { json } = await other.door.get(replay);
+        return (json.data as { status: string } | undefined)?.status === 'done' ? json.data : undefined;
+      },
+      30_000,
+    );
+    expect(done).toMatchObject({ matched: count, deliveries: { success: count } });
+    expect(new Set(sink.requests('/late').map((request) => request.headers['webhook-id'])).size).toBe(count);
   });
 
   it('has all events of the Space in one order, and waits for the next one', async () => {

@@ -13,6 +13,7 @@ interface MediaType {
   examples?: Record<string, { value: unknown }>;
 }
 interface Document {
+  paths: Record<string, Record<string, { responses: Record<string, { content: { 'application/json': MediaType } }> }>>;
   webhooks: Record<string, { post: { requestBody: { content: { 'application/json': MediaType } } } }>;
 }
 interface Payload {
@@ -57,9 +58,11 @@ describe('payloads', () => {
     return (answer.json.data as { id: string }).id;
   };
 
+  const documentOfSystem = async () => (await door.get('/api/v1/openapi.json')).json as unknown as Document;
+
   /** What a linter of OpenAPI finds wrong with payloads that take the place of the document's own examples. */
   async function problemsOf(payloads: readonly Payload[]): Promise<string[]> {
-    const document = (await door.get('/api/v1/openapi.json')).json as unknown as Document;
+    const document = await documentOfSystem();
     for (const [event, { post }] of Object.entries(document.webhooks)) {
       const ofEvent = payloads.filter((payload) => payload.event === event);
       const content = post.requestBody.content['application/json'];
@@ -67,11 +70,15 @@ describe('payloads', () => {
       delete content.example;
       content.examples = Object.fromEntries(ofEvent.map((value, at) => [`delivered-${at}`, { value }]));
     }
+    return problemsIn(document, '#/webhooks/');
+  }
+
+  function problemsIn(document: Document, part: string): string[] {
     const program = path.join(workspaceRoot(), 'apps/api-gateway/src/openapi/lint.mjs');
     const linter = spawnSync(process.execPath, [program], { input: JSON.stringify(document) });
     expect(linter.stderr.toString()).toBe('');
     const found = JSON.parse(linter.stdout.toString()) as { ruleId: string; message: string; at: string }[];
-    return found.filter(({ at }) => at.startsWith('#/webhooks/')).map(({ message, at }) => `${at}: ${message}`);
+    return found.filter(({ at }) => at.startsWith(part)).map(({ message, at }) => `${at}: ${message}`);
   }
 
   it('T-108 T-122 of records are what the document says', async () => {
@@ -131,5 +138,62 @@ describe('payloads', () => {
     ];
     const problems = await problemsOf(wrong);
     for (const at of wrong.keys()) expect(problems).toContainEqual(expect.stringContaining(`delivered-${at}`));
+  });
+
+  it('T-080 T-092 answers of the routes for webhooks and the feed are what the document says', async () => {
+    const document = await documentOfSystem();
+    const asked: string[] = [];
+    /** Asks, and puts the answer in the place of the document's example. */
+    const ask = async (method: string, route: string, ids: Record<string, string> = {}, body?: object) => {
+      const where = route.replace(/\{(\w+)\}/g, (_all, name: string) => ids[name] ?? '');
+      const answer = await door.send(where, { method: method.toUpperCase(), body });
+      const content = document.paths[route]?.[method]?.responses[answer.status]?.content['application/json'];
+      expect([method, where, answer.status, content !== undefined]).toEqual([method, where, answer.status, true]);
+      (content as MediaType).example = answer.json;
+      asked.push(`${method} ${route}`);
+      return answer.json.data as { id: string };
+    };
+    const webhooks = '/api/v1/webhooks';
+    const one = `${webhooks}/{id}`;
+    const since = new Date().toISOString();
+    await space.publish([{ type: 'contact.created', data: { id: 300, firstName: 'Zoë' } }]);
+    sink.script('/answers', { status: 500, body: 'no' }, 1);
+    const input = { name: 'answers', url: sink.url('/answers'), events: ['contact.*', 'webhook.failing'] };
+    const more = {
+      filter: { contact: [{ field: 'firstName', operator: 'contains', value: 'Zo' }] },
+      headers: { 'X-A': 'b' },
+    };
+    const { id } = await ask('post', webhooks, {}, { ...input, ...more, retrySchedule: [0.1, 3_600], rateLimit: 100 });
+    await ask('patch', one, { id }, { ordering: 'record' });
+    await space.publish([{ type: 'contact.updated', data: { id: 300, firstName: 'Zoey' } }]);
+    await sink.received('/answers', 2);
+    const success = await waitFor(
+      'its success',
+      async () => (await door.rows(`${webhooks}/${id}/deliveries?status=success`))[0],
+    );
+    const delivery = { id, deliveryId: String(success.id) };
+    await ask('get', `${one}/deliveries`, { id });
+    await ask('get', `${one}/deliveries/{deliveryId}`, delivery);
+    await ask('post', `${one}/deliveries/{deliveryId}/resend`, delivery);
+    await ask('post', `${one}/test`, { id });
+    await ask('post', `${one}/rotate`, { id }, { overlapSeconds: 60 });
+    await ask('get', one, { id });
+    await ask('get', webhooks);
+    await ask('post', `${one}/pause`, { id });
+    const replay = { since, status: 'missed', url: sink.url('/elsewhere'), ratePerSecond: 1, events: ['contact.*'] };
+    const { id: replayId } = await ask('post', `${one}/replays`, { id }, replay);
+    await ask('get', `${one}/replays`, { id });
+    await ask('get', `${one}/replays/{replayId}`, { id, replayId });
+    await ask('post', `${one}/replays/{replayId}/cancel`, { id, replayId });
+    await ask('post', `${one}/resume`, { id });
+    await ask('delete', one, { id });
+    await ask('get', '/api/v1/events');
+    const documented = Object.entries(document.paths)
+      .filter(([route]) => route.startsWith(webhooks) || route === '/api/v1/events')
+      .flatMap(([route, methods]) => Object.keys(methods).map((method) => `${method} ${route}`));
+    expect(asked.sort()).toEqual(documented.sort());
+    expect(
+      problemsIn(document, '#/paths/').filter((problem) => !problem.startsWith('#/paths/~1api~1v1~1health')),
+    ).toEqual([]);
   });
 });

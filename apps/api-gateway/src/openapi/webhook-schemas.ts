@@ -223,7 +223,7 @@ export const deliveryExample = {
   maxAttempts: 9,
   responseStatus: 503,
   responseBody: 'Service Unavailable',
-  error: 'HTTP 503',
+  error: 'the receiver answered 503',
   durationMs: 87,
   createdAt: '2026-03-10T12:00:00.104Z',
   lastAttemptAt: '2026-03-10T12:00:30.391Z',
@@ -278,7 +278,7 @@ export const attemptExample = {
   responseHeaders: { 'content-type': 'text/plain' },
   responseBody: 'Service Unavailable',
   fault: 'status',
-  error: 'HTTP 503',
+  error: 'the receiver answered 503',
   nextRetryAt: '2026-03-10T12:01:30.391Z',
   superseded: false,
 } satisfies DeliveryAttempt;

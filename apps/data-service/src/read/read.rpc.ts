@@ -9,20 +9,19 @@ export class ReadOperations {
   constructor(private readonly reader: SpaceReader) {}
 
   @Operation('data.list')
-  async list(@Payload() { request, deadline }: RpcCall<'data.list'>): Promise<RpcReply<'data.list'>> {
-    const { head, rows } = await this.reader.list(request.spaceId, request.collection, request.query, deadline);
+  async list(@Payload() { request }: RpcCall<'data.list'>): Promise<RpcReply<'data.list'>> {
+    const { head, rows } = await this.reader.list(request.spaceId, request.collection, request.query);
     return reply(head, rows);
   }
 
   @Operation('data.detail')
-  async detail(@Payload() { request, deadline }: RpcCall<'data.detail'>): Promise<RpcReply<'data.detail'>> {
-    const { spaceId, collection, id, fields } = request;
-    return reply({}, await this.reader.detail(spaceId, collection, id, fields, deadline));
+  async detail(@Payload() { request }: RpcCall<'data.detail'>): Promise<RpcReply<'data.detail'>> {
+    return reply({}, await this.reader.detail(request.spaceId, request.collection, request.id, request.fields));
   }
 
   @Operation('data.lookup')
-  async lookup(@Payload() { request, deadline }: RpcCall<'data.lookup'>): Promise<RpcReply<'data.lookup'>> {
-    return reply({}, await this.reader.lookup(request.spaceId, request.phone, request.fields, deadline));
+  async lookup(@Payload() { request }: RpcCall<'data.lookup'>): Promise<RpcReply<'data.lookup'>> {
+    return reply({}, await this.reader.lookup(request.spaceId, request.phone, request.fields));
   }
 
   @Operation('admin.reads.explain')

@@ -221,6 +221,7 @@ export function attempt(
   const delivered = effect.kind === 'delivered';
   return {
     deliveryId,
+    committedAt: Date.now(),
     effect,
     attempt: {
       number: 1,

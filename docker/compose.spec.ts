@@ -76,6 +76,12 @@ describe('the compose file', () => {
     }
   });
 
+  it('tells the program that takes addresses of endpoints what it tells the one that dials them', () => {
+    const [taken, dialled] = ['webhook-service', 'dispatcher'].map((name) => services[name]?.environment);
+    expect(taken).toEqual(dialled);
+    expect(Object.keys(taken ?? {})).toEqual(expect.arrayContaining(['WEBHOOK_ALLOW_HTTP', 'WEBHOOK_ALLOW_CIDRS']));
+  });
+
   it('opens ports on this machine only', () => {
     for (const [, { ports }] of named) for (const port of ports ?? []) expect(port).toMatch(/^127\.0\.0\.1:/);
   });

@@ -76,10 +76,11 @@ describe('the Dockerfile', () => {
     .filter((line) => line !== '' && !line.startsWith('#'));
   const last = lines.slice(lines.findLastIndex((line) => line.startsWith('FROM ')));
 
-  it('starts from the image that NODE_IMAGE names, in both stages', () => {
+  it('starts from the image that NODE_IMAGE names, to build and to run', () => {
     expect(lines[0]).toMatch(/^ARG NODE_IMAGE=\S+:\d+-slim$/);
     expect(lines.filter((line) => line.startsWith('FROM '))).toEqual([
       'FROM ${NODE_IMAGE} AS build',
+      'FROM scratch AS collected',
       'FROM ${NODE_IMAGE}',
     ]);
   });
@@ -91,7 +92,7 @@ describe('the Dockerfile', () => {
   });
 
   it('keeps nothing of the build but what was collected, in one layer', () => {
-    expect(last.filter((line) => /^(COPY|ADD|RUN)/.test(line))).toEqual(['COPY --from=build /out/ /app/']);
+    expect(last.filter((line) => /^(COPY|ADD|RUN)/.test(line))).toEqual(['COPY --from=collected /${APP}/ /']);
   });
 
   it('is sent only what .dockerignore names', () => {
@@ -105,6 +106,6 @@ describe('the Dockerfile', () => {
 
   it('runs as a numbered user without rights, and hands signals to Node itself', () => {
     expect(last).toContain('USER 10001:10001');
-    expect(last).toContain('ENTRYPOINT ["node", "main.js"]');
+    expect(last).toContain('ENTRYPOINT ["node", "/app/main.js"]');
   });
 });

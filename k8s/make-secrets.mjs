@@ -29,6 +29,16 @@ function secret(name, stringData, extra = {}) {
   };
 }
 
+/**
+ * Passwords as NATS includes them. In quotes, because it would read an unquoted one that begins like a number as a number.
+ */
+const natsPasswords = (passwords) =>
+  secret('nats-server', {
+    'passwords.conf': Object.entries(passwords)
+      .map(([name, password]) => `${name}: "${password}"\n`)
+      .join(''),
+  });
+
 /** A login that the operator of Postgres keeps up to date when the Secret changes. */
 const login = (name, username, password) =>
   secret(
@@ -51,7 +61,7 @@ function local() {
   return [
     shared(),
     login('postgres-owner', 'keyturn', owner),
-    secret('nats-server', { SERVICES_PASSWORD: services }),
+    natsPasswords({ SERVICES_PASSWORD: services }),
     ...[...Object.keys(logins), 'migrate'].map((name) =>
       secret(`keyturn-${name}`, { DATABASE_URL: databaseUrl, NATS_URL: natsUrl }),
     ),
@@ -68,7 +78,7 @@ function production() {
   return [
     shared(),
     login('postgres-owner', 'keyturn', owner),
-    secret('nats-server', { SERVICES_PASSWORD: services, PUBLISHER_PASSWORD: word(), SYSTEM_PASSWORD: word() }),
+    natsPasswords({ SERVICES_PASSWORD: services, PUBLISHER_PASSWORD: word(), SYSTEM_PASSWORD: word() }),
     ...Object.entries(logins).flatMap(([name, user]) => {
       const password = word();
       return [

@@ -67,7 +67,8 @@ async function install() {
   // Through npm's own script when npm started us: there may be no npm on the PATH.
   const npm = process.env.npm_execpath?.endsWith('.js') ? [process.execPath, process.env.npm_execpath] : ['npm'];
   // NODE_ENV=production must not leave the build out, and `npm run -s` must not silence what goes wrong.
-  const options = ['ci', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error'];
+  // No package runs a script of its own, whatever this machine's npm is set to.
+  const options = ['ci', '--include=dev', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
   const code = await finish(npm[0], [...npm.slice(1), ...options]);
   if (code !== 0)
     throw new Refusal(`npm ci failed (exit code ${code}); what it says above has to be mended, then try again.`);

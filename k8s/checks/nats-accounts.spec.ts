@@ -1,26 +1,61 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { connect, type NatsConnection, StringCodec } from 'nats';
 import { Log } from '@keyturn/platform/logs';
 import { ensureStreams, NatsLink } from '@keyturn/platform/nats';
-import { freshNats, type FreshNats, waitFor } from '@keyturn/testing';
-import { k8sFolder } from './overlays';
+import { freshNats, type FreshNats, natsProgram, waitFor } from '@keyturn/testing';
+import { k8sFolder, type Overlay } from './overlays';
 
-const passwords = { SERVICES_PASSWORD: 's-secret', PUBLISHER_PASSWORD: 'p-secret', SYSTEM_PASSWORD: 'y-secret' };
 const text = StringCodec();
+
+interface MadeSecret {
+  readonly metadata: { readonly name: string };
+  readonly stringData: Readonly<Record<string, string>>;
+}
+
+/** A configuration beside the passwords that `make-secrets.mjs` makes, in the folders in which the pod has them. */
+class MountedConfig {
+  private readonly folder = mkdtempSync(path.join(tmpdir(), 'keyturn-nats-'));
+  readonly passwords: Readonly<Record<string, string>>;
+  readonly file: string;
+
+  constructor(overlay: Overlay, file: string) {
+    const script = path.join(k8sFolder, 'make-secrets.mjs');
+    const made = execFileSync(process.execPath, [script, overlay], { encoding: 'utf8', stdio: 'pipe' });
+    const { items } = JSON.parse(made) as { items: MadeSecret[] };
+    const text = items.find(({ metadata }) => metadata.name === 'nats-server')?.stringData['passwords.conf'] ?? '';
+    const lines = [...text.matchAll(/^(\w+): "(.*)"$/gm)];
+    this.passwords = Object.fromEntries(lines.map(([, name, password]) => [name, password]));
+    for (const mount of ['nats', 'nats-passwords']) mkdirSync(path.join(this.folder, mount));
+    this.change(text);
+    this.file = path.join(this.folder, 'nats', file);
+    copyFileSync(path.join(k8sFolder, 'overlays', overlay, file), this.file);
+  }
+
+  /** Another content of the Secret. */
+  change(text: string): void {
+    writeFileSync(path.join(this.folder, 'nats-passwords/passwords.conf'), text);
+  }
+
+  remove(): void {
+    rmSync(this.folder, { recursive: true });
+  }
+}
 
 // The very file of overlay production, on a real server.
 describe('accounts of NATS', () => {
+  const config = new MountedConfig('production', 'accounts.conf');
+  const { passwords } = config;
   let nats: FreshNats;
   let services: NatsConnection;
   let publisher: NatsConnection;
 
-  const as = (user: string, password: string) => connect({ servers: nats.url, user, pass: password, reconnect: false });
+  const as = (user: string, password = '') => connect({ servers: nats.url, user, pass: password, reconnect: false });
 
   beforeAll(async () => {
-    nats = await freshNats({
-      configFile: path.join(k8sFolder, 'overlays/production/accounts.conf'),
-      env: passwords,
-    });
+    nats = await freshNats({ configFile: config.file });
     const natsUrl = nats.url.replace('//', `//services:${passwords.SERVICES_PASSWORD}@`);
     const link = new NatsLink({ natsUrl }, 'test', Log.create('test', 'silent'));
     await link.whenConnected();
@@ -33,6 +68,7 @@ describe('accounts of NATS', () => {
   afterAll(async () => {
     await Promise.all([services?.close(), publisher?.close()]);
     await nats?.stop();
+    config.remove();
   });
 
   /** The server's refusal of what a connection tried. */
@@ -87,5 +123,36 @@ describe('accounts of NATS', () => {
     await expect(connect({ servers: nats.url, reconnect: false })).rejects.toMatchObject({
       code: 'AUTHORIZATION_VIOLATION',
     });
+  });
+
+  it('take new passwords from the file when they are told to read it again: no restart, and the others stay connected', async () => {
+    const changed = { ...passwords, PUBLISHER_PASSWORD: '1e5' };
+    config.change(
+      Object.entries(changed)
+        .map(([name, password]) => `${name}: "${password}"\n`)
+        .join(''),
+    );
+    process.kill(nats.pid, 'SIGHUP');
+    const next = await waitFor('the new password', () => as('publisher', changed.PUBLISHER_PASSWORD));
+    await next.close();
+    await expect(as('publisher', passwords.PUBLISHER_PASSWORD)).rejects.toMatchObject({
+      code: 'AUTHORIZATION_VIOLATION',
+    });
+    await services.flush();
+  });
+});
+
+describe('the one NATS server of overlay local', () => {
+  it('understands its configuration, with the password beside it', async () => {
+    const config = new MountedConfig('local', 'nats.conf');
+    try {
+      const { status, stderr } = spawnSync(await natsProgram(), ['-t', '-c', config.file], {
+        encoding: 'utf8',
+        env: { ...process.env, POD_NAME: 'nats-0' },
+      });
+      expect([status, stderr]).toEqual([0, expect.stringContaining('configuration file')]);
+    } finally {
+      config.remove();
+    }
   });
 });

@@ -111,6 +111,15 @@ describe.each(overlays)('services of overlay %s', (overlay) => {
     }
   });
 
+  it('name the members of every StatefulSet, one by one', () => {
+    for (const { metadata, spec } of ofKind(overlay, 'StatefulSet')) {
+      const service = services.find((one) => one.metadata.name === at(spec, 'serviceName'));
+      const template = { matchLabels: fieldsOf(at(service, 'spec.selector')) };
+      const own = selects(template, fieldsOf(at(spec, 'template.metadata.labels')) as Record<string, string>);
+      expect([metadata.name, at(service, 'spec.clusterIP'), own]).toEqual([metadata.name, 'None', true]);
+    }
+  });
+
   it('stay inside the cluster', () => {
     for (const service of services) expect(at(service, 'spec.type')).toBeUndefined();
   });

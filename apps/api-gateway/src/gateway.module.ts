@@ -29,6 +29,7 @@ import { RetentionRpc } from './retention/retention.rpc';
 import type { GatewaySettings } from './settings';
 import { Spaces } from './spaces/spaces';
 import { SpacesRpc } from './spaces/spaces.rpc';
+import { PublicKeysController } from './webhooks/public-keys.controller';
 import { WebhooksController } from './webhooks/webhooks.controller';
 
 @Module({})
@@ -43,6 +44,7 @@ export class GatewayModule {
         FeedController,
         ReadsController,
         WebhooksController,
+        PublicKeysController,
         ManageController,
         SpacesRpc,
         MembersRpc,

@@ -66,6 +66,8 @@ export interface Operations {
     request: { spaceId: string; id: string; input: unknown };
     reply: Webhook & { signingSecret: string };
   };
+  /** The keys to verify `v1a` signatures with, for whoever knows the endpoint's `publicKeysPath`; NOT_FOUND for any other. */
+  'webhook_keys.get': { request: { keysId: string }; reply: { keys: WebhookPublicKey[] } };
   'webhooks.test': { request: { spaceId: string; id: string }; reply: Delivery };
   /** Body: the rows' JSON, joined by commas. */
   'webhooks.deliveries': { request: { spaceId: string; id: string; query: ListQuery }; reply: ListReply };
@@ -211,8 +213,30 @@ export interface Webhook {
   filter: WebhookFilter | null;
   /** Names of the headers that each delivery carries besides ours; their values may be secrets and are not shown. */
   headerNames: string[];
-  /** Until when the secret before the last rotation signs too. */
+  /** Until when what signed before the last rotation signs too. */
   previousSecretUntil: string | null;
+  /** What `webhook-signature` holds: HMAC with the secret (`v1`), or Ed25519 with a key pair (`v1a`). */
+  signatureScheme: SignatureScheme;
+  /** Until when the scheme before the last change of it signs too. */
+  previousSchemeUntil: string | null;
+  /** `whpk_…` of the current key pair; null with `v1`. */
+  publicKey: string | null;
+  /** Where the gateway serves all keys that are good now, for everybody who knows this path; null with `v1`. */
+  publicKeysPath: string | null;
+}
+
+/** Served by the gateway to whoever asks, with a key or without. */
+export const publicKeysPrefix = '/.well-known/webhook-keys/';
+export const publicKeysPath = (keysId: string) => publicKeysPrefix + keysId;
+
+/** Of Standard Webhooks. */
+export type SignatureScheme = 'v1' | 'v1a';
+
+export interface WebhookPublicKey {
+  /** `whpk_…` */
+  publicKey: string;
+  /** When it will sign no more; null for a current one. */
+  until: string | null;
 }
 
 /** Per resource, conditions on its fields that an event must all meet; events of other resources pass. */

@@ -14,7 +14,7 @@ export class FreshNats {
     private readonly folder: LeashedFolder,
   ) {}
 
-  static async start(more: Pick<NatsOptions, 'configFile' | 'env'> = {}): Promise<FreshNats> {
+  static async start(more: Pick<NatsOptions, 'configFile'> = {}): Promise<FreshNats> {
     const program = process.env[PROGRAM] ?? (await natsProgram());
     const folder = LeashedFolder.make('nats');
     const options = {
@@ -52,6 +52,6 @@ export class FreshNats {
   }
 }
 
-export function freshNats(options: Pick<NatsOptions, 'configFile' | 'env'> = {}): Promise<FreshNats> {
+export function freshNats(options: Pick<NatsOptions, 'configFile'> = {}): Promise<FreshNats> {
   return FreshNats.start(options);
 }

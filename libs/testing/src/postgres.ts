@@ -29,6 +29,10 @@ export class FreshPostgres {
     return this.server.url;
   }
 
+  get logFile(): string {
+    return this.options.logFile;
+  }
+
   /** `kill -9` of every process of the server: what it has committed stays on disk. */
   kill(): Promise<void> {
     return this.server.kill();

@@ -206,9 +206,14 @@ export class TestSystem {
     this.readiness.set(instance, await launched.ready());
   }
 
+  /** What an instance has written so far, lines of its log and all else. */
+  output(instance: InstanceName): string {
+    return readFileSync(this.logFile(instance), 'utf8');
+  }
+
   /** What an instance has logged so far, one parsed line each. */
   logs(instance: InstanceName): Record<string, unknown>[] {
-    const lines = readFileSync(this.logFile(instance), 'utf8').split('\n');
+    const lines = this.output(instance).split('\n');
     return lines.filter((line) => line.startsWith('{')).map((line) => JSON.parse(line) as Record<string, unknown>);
   }
 

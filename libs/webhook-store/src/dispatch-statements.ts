@@ -122,12 +122,16 @@ export const accept = statement(
    ), made as (
      insert into webhooks.delivery (id, day, endpoint_id, space_id, message_id, sequence, event, resource, record_id, thin,
                                     created_at, status, troubled, max_attempts)
-     select nextval('webhooks.delivery_id'), m.day, e.id, m.space_id, m.id, m.sequence, m.event, m.resource, m.record_id,
-            owed.thin, now(), case when e.is_active then 'pending' else 'cancelled' end, not e.is_active,
-            coalesce(cardinality(e.retry_schedule) + 1, $18::int)
-     from (select * from matched order by space_id, sequence) m
-     cross join lateral unnest(m.endpoints, m.thins) as owed(endpoint_id, thin)
-     join webhooks.endpoint e on e.id = owed.endpoint_id
+     -- The numbers are given out behind the order, so that they follow it whatever way the rows were joined.
+     select nextval('webhooks.delivery_id'), o.* from (
+       select m.day, e.id as endpoint_id, m.space_id, m.id, m.sequence, m.event, m.resource, m.record_id,
+              owed.thin, now(), case when e.is_active then 'pending' else 'cancelled' end, not e.is_active,
+              coalesce(cardinality(e.retry_schedule) + 1, $18::int)
+       from matched m
+       cross join lateral unnest(m.endpoints, m.thins) as owed(endpoint_id, thin)
+       join webhooks.endpoint e on e.id = owed.endpoint_id
+       order by m.space_id, m.sequence, e.id
+     ) o
      on conflict (endpoint_id, message_id, day) do nothing
      returning id, day, endpoint_id, space_id, message_id, sequence, resource, record_id, thin, status
    ), lanes as materialized (
@@ -326,7 +330,10 @@ export const readEndpoints = statement(
   'webhooks.endpoints.read',
   `select id, space_id, revision, status, url, secret_enc, retry_schedule, ordering, rate_limit, headers_enc,
           case when previous_secret_until > now() then previous_secret_enc end as previous_secret_enc,
-          case when previous_secret_until > now() then previous_secret_until end as previous_secret_until
+          case when previous_secret_until > now() then previous_secret_until end as previous_secret_until,
+          signature_scheme, case when previous_scheme_until > now() then previous_scheme_until end as previous_scheme_until,
+          case when signature_scheme = 'v1a' or previous_scheme_until > now() then signature_key_enc end as signature_key_enc,
+          case when previous_secret_until > now() then previous_signature_key_enc end as previous_signature_key_enc
    from webhooks.endpoint where id = any($1::bigint[])`,
 );
 
@@ -392,6 +399,9 @@ export const record = statement(
        -- A null key is looked up nowhere: only what is no longer ours is searched for.
        select t.day, t.space_id from webhooks.delivery t
        where t.id = case when d.day is null then d.delivery_id end and t.day between $21::date and $22::date
+         -- Nor is it late if it is here already: the answer to the first writing got lost.
+         and not exists (select from webhooks.attempt a where a.delivery_id = t.id and a.day = t.day and a.number = d.number
+                           and a.started_at = d.started_at::timestamptz(3))
      ) given_up on true
      where coalesce(d.day, given_up.day) is not null
      order by d.place

@@ -337,6 +337,19 @@ describe('the store of a dispatcher', () => {
       ]);
     });
 
+    it('a result whose first writing was not confirmed is kept once', async () => {
+      await store.webhook('spc_1');
+      const instance = await store.instance();
+      const { leased } = await store.dispatch.accept(instance, store.events('spc_1', 1), room());
+      const results = leased.map(({ id }) => result(id));
+      expect(await store.dispatch.record(instance, results)).toHaveLength(1);
+      expect(await store.dispatch.record(instance, results)).toEqual([]);
+      const attempts = await store.database
+        .acrossSpaces('a test looks at everything')
+        .query({ name: 'test.attempts', text: 'select late, error from webhooks.attempt order by late, id' });
+      expect(attempts).toEqual([{ late: false, error: null }]);
+    });
+
     it('an instance that lives keeps what it holds, and frees it when it goes', async () => {
       await store.webhook('spc_1');
       const instance = await store.instance(0);
@@ -453,6 +466,9 @@ describe('the store of a dispatcher', () => {
         state: 'active',
         url: 'https://example.com/hook',
         secrets: ['whsec_one'],
+        signatureKeys: [],
+        signatureScheme: 'v1',
+        previousSchemeUntil: null,
         previousSecretUntil: null,
         retryScheduleMs: [1_000, 2_000],
         ordering: 'none',

@@ -15,7 +15,7 @@ import type {
   TestMessage,
 } from './dispatch-store.types';
 import { about, recoverEndpoint } from './endpoint-health';
-import { endpointHeaders, endpointSecrets } from './endpoint-secrets';
+import { endpointHeaders, endpointSecrets, endpointSignatureKeys } from './endpoint-secrets';
 import { eventColumns, numbers } from './event-columns';
 import { emitOperationalEvent } from './operational-events';
 import { RecordOrder, type OrderKey } from './record-order';
@@ -23,7 +23,7 @@ import { cancelWaiting as cancelReplayed, leftOver } from './replay-statements';
 import { SealedByUnknownKey, type SecretBox } from './secret-box';
 import { addVersion, cancelWaiting } from './webhook-statements';
 import { webhookNumber } from './wire-ids';
-import { testEventName, type CommittedEvent } from '@keyturn/contracts';
+import { testEventName, type CommittedEvent, type SignatureScheme } from '@keyturn/contracts';
 import { spaceId, spaceNumber, type Database, type Queries } from '@keyturn/platform/database';
 
 export interface DispatchStoreOptions {
@@ -109,6 +109,10 @@ interface EndpointRow {
   ordering: 'none' | 'record';
   rate_limit: number | null;
   headers_enc: Buffer | null;
+  signature_scheme: SignatureScheme;
+  previous_scheme_until: Date | null;
+  signature_key_enc: Buffer | null;
+  previous_signature_key_enc: Buffer | null;
 }
 
 /** What an attempt keeps of a response, and what the delivery shows of it (T-092). */
@@ -178,6 +182,18 @@ export class PostgresDispatchStore implements DispatchStore {
       await this.database.inSpace(spaceId(space_id)).query(cancelReplayed, [id]);
   }
 
+  /**
+   * What follows from something that is committed. Its failure must not make that look undone, or it would be done again: the
+   * next beat sweeps instead, and an endpoint that has not come back is probed once more.
+   */
+  private async afterwards(work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch {
+      this.sweptAt = -Infinity;
+    }
+  }
+
   async retire(instance: InstanceId): Promise<void> {
     await this.db.query(sql.forget, [instance]);
     await this.db.query(sql.freeOwn, [instance]);
@@ -196,8 +212,10 @@ export class PostgresDispatchStore implements DispatchStore {
     }
     const rows = batch.filter((row): row is AcceptRow => row.id !== null);
     const filledGap = batch.some((row) => 'closed' in row && row.closed);
-    if (filledGap) this.tellReady(await this.order.releaseAll());
-    else await this.order.release(rows.filter(({ ordered }) => ordered).map(orderKey));
+    await this.afterwards(async () => {
+      if (filledGap) this.tellReady(await this.order.releaseAll());
+      else await this.order.release(rows.filter(({ ordered }) => ordered).map(orderKey));
+    });
     const leased = rows.filter((row) => row.leased);
     const waitingOf = new Set(rows.filter((row) => !row.leased).map((row) => row.endpoint_id));
     return {
@@ -215,8 +233,13 @@ export class PostgresDispatchStore implements DispatchStore {
       this.round = '0';
       const taken = new Map(room.ofEndpoint);
       for (const { endpoint_id } of rows) taken.set(endpoint_id, (taken.get(endpoint_id) ?? room.perEndpoint) - 1);
-      rows.push(
-        ...(await this.claimFrom(instance, { ...room, total: room.total - rows.length, ofEndpoint: taken }, '0')),
+      const rest = { ...room, total: room.total - rows.length, ofEndpoint: taken };
+      // What the first part has brought is leased to us, whatever becomes of the second.
+      await this.claimFrom(instance, rest, '0').then(
+        (more) => rows.push(...more),
+        (error: unknown) => {
+          if (rows.length === 0) throw error;
+        },
       );
     }
     this.draining = rows.length > 0;
@@ -285,6 +308,8 @@ export class PostgresDispatchStore implements DispatchStore {
       url: row.url,
       ...this.opened(row),
       previousSecretUntil: row.previous_secret_until?.getTime() ?? null,
+      signatureScheme: row.signature_scheme,
+      previousSchemeUntil: row.previous_scheme_until?.getTime() ?? null,
       retryScheduleMs: row.retry_schedule?.map(Number) ?? null,
       ordering: row.ordering,
       rateLimit: row.rate_limit,
@@ -292,12 +317,16 @@ export class PostgresDispatchStore implements DispatchStore {
   }
 
   /** One endpoint whose secret no key of today opens must not hold up all the others: it has none. */
-  private opened(row: EndpointRow): Pick<Endpoint, 'secrets' | 'headers'> {
+  private opened(row: EndpointRow): Pick<Endpoint, 'secrets' | 'signatureKeys' | 'headers'> {
     try {
-      return { secrets: endpointSecrets(this.secrets, row), headers: endpointHeaders(this.secrets, row) };
+      return {
+        secrets: endpointSecrets(this.secrets, row),
+        signatureKeys: endpointSignatureKeys(this.secrets, row),
+        headers: endpointHeaders(this.secrets, row),
+      };
     } catch (error) {
       if (!(error instanceof SealedByUnknownKey)) throw error;
-      return { secrets: [], headers: {} };
+      return { secrets: [], signatureKeys: [], headers: {} };
     }
   }
 
@@ -305,9 +334,11 @@ export class PostgresDispatchStore implements DispatchStore {
     if (results.length === 0) return [];
     const rows = await this.db.query<RecordRow>(sql.record, [instance, ...recordColumns(results)]);
     const ended = rows.filter((row) => row.ordered && row.next_status !== null && row.next_status !== 'retrying');
-    this.tellReady(await this.order.release(ended.map(orderKey)));
+    await this.afterwards(async () => this.tellReady(await this.order.release(ended.map(orderKey))));
     for (const endpointId of new Set(rows.filter(({ recovered }) => recovered).map(({ endpoint_id }) => endpoint_id)))
-      this.tellReady(await recoverEndpoint(this.database, endpointId, this.options.maxAttempts));
+      await this.afterwards(async () =>
+        this.tellReady(await recoverEndpoint(this.database, endpointId, this.options.maxAttempts)),
+      );
     return [...new Set(rows.map((row) => row.delivery_id))];
   }
 

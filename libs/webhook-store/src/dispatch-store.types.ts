@@ -1,4 +1,4 @@
-import type { CommittedEvent } from '@keyturn/contracts';
+import type { CommittedEvent, SignatureScheme } from '@keyturn/contracts';
 
 /**
  * What a dispatcher asks of the store. A dispatcher registers as an instance and renews one row, not one per delivery:
@@ -131,7 +131,12 @@ export interface Endpoint {
   readonly url: string;
   /** The current secret first; then those that are still valid during a rotation. */
   readonly secrets: readonly string[];
-  /** When the second secret ends, epoch ms; null without a rotation. */
+  /** Private keys for `v1a`, in the same order; none where it does not sign so. */
+  readonly signatureKeys: readonly string[];
+  readonly signatureScheme: SignatureScheme;
+  /** Until when the other scheme signs too, epoch ms; null where it does not. */
+  readonly previousSchemeUntil: number | null;
+  /** When the second secret and the second key end, epoch ms; null without a rotation. */
   readonly previousSecretUntil: number | null;
   /** Its own offsets between attempts; null for the setting's. */
   readonly retryScheduleMs: readonly number[] | null;

@@ -38,6 +38,14 @@ export { eraseRecord, type ErasedRecord } from './erasure';
 export { reseal } from './reseal';
 export { dropOldDeliveries } from './retention';
 export { SealedByUnknownKey, SecretBox, secretContext } from './secret-box';
-export { newSigningSecret, SigningKey, signatureHeaders, type SignatureHeaders, type SignedMessage } from './signature';
+export {
+  newSigningSecret,
+  SigningKey,
+  signatureHeaders,
+  type SignatureHeaders,
+  type SignedMessage,
+  type StandardSigner,
+} from './signature';
+export { newSignatureKeyPair, SignatureKey, type SignatureKeyPair } from './signature-key';
 export { headerNameProblem, headerValueProblem, maxStaticHeaderBytes, maxStaticHeaders } from './static-headers';
 export { thinPayload, type ThinSource } from './thin-payload';

@@ -1,6 +1,7 @@
 import type { CommittedEvent } from '@keyturn/contracts';
 import type { ClaimedDelivery } from './dispatch-store.types';
 import { PostgresDispatchStore } from './dispatch-store';
+import { RecordOrder } from './record-order';
 import { result, room, StoreFixture } from './store.fixture';
 
 describe('order within a record', () => {
@@ -65,6 +66,68 @@ describe('order within a record', () => {
     expect(await store.dispatch.claim(instance, room())).toEqual([]);
     await store.dispatch.accept(instance, [unwanted], room());
     expect(messagesOf(await store.dispatch.claim(instance, room()))).toEqual([wanted.id]);
+  });
+
+  it('what follows from an acceptance or a result may fail, and is made good for by the next look', async () => {
+    await store.webhook('spc_1', { ordering: 'record' });
+    await store.webhook('spc_1');
+    const instance = await store.instance();
+    const events = store.events('spc_1', 2, { recordId: 1 });
+    await nobodyGoes(true);
+    // Had it failed as a whole, the unordered ones would be leased to somebody who does not know.
+    const { leased } = await store.dispatch.accept(instance, events, room());
+    expect(leased).toHaveLength(2);
+    expect(await store.dispatch.claim(instance, room())).toEqual([]);
+    await nobodyGoes(false);
+    await store.dispatch.reap();
+    const [first] = await store.dispatch.claim(instance, room());
+    await nobodyGoes(true);
+    expect(await store.dispatch.record(instance, [result(first?.id ?? '')])).toHaveLength(1);
+    await nobodyGoes(false);
+    await store.dispatch.reap();
+    expect(messagesOf(await store.dispatch.claim(instance, room()))).toEqual([events[1]?.id]);
+
+    function nobodyGoes(on: boolean): Promise<unknown> {
+      return store.database.acrossSpaces('a test lets a statement fail').query({
+        name: `test.nobody_goes_${on}`,
+        text: on
+          ? `alter table webhooks.queue add constraint nobody_goes check (not ordered or state <> 'ready') not valid`
+          : 'alter table webhooks.queue drop constraint nobody_goes',
+      });
+    }
+  });
+
+  it('two who let the same ones go do not lock each other out', async () => {
+    await store.webhook('spc_1', { ordering: 'record' });
+    const instance = await store.instance();
+    for (let round = 0; round < 10; round++) {
+      const events = Array.from({ length: 200 }, (_, index) => store.event('spc_1', { recordId: 1 + index }));
+      const [gap, ...rest] = events;
+      if (gap && round % 2) await store.dispatch.accept(instance, [...rest.reverse(), gap], room());
+      else await store.dispatch.accept(instance, events, room());
+      const keys = events.map(({ recordId }) => ({ endpointId: '1', resource: 'file', recordId }));
+      await holdBack();
+      const order = new RecordOrder(store.database.acrossSpaces('a test lets go'));
+      await Promise.all([
+        order.release(keys),
+        order.release([...keys].reverse()),
+        order.releaseAll(),
+        order.release(keys.slice(50)),
+      ]);
+      expect((await store.deliveries()).filter(({ state }) => state === 'held')).toEqual([]);
+      const claimed = await store.dispatch.claim(instance, room(500));
+      await store.dispatch.record(
+        instance,
+        claimed.map(({ id }) => result(id)),
+      );
+    }
+
+    function holdBack(): Promise<unknown> {
+      return store.database.acrossSpaces('a test holds back').query({
+        name: 'test.hold_back',
+        text: `update webhooks.queue set state = 'held' where ordered and state = 'ready'`,
+      });
+    }
   });
 
   it('a gap that nobody fills is given up', async () => {

@@ -22,9 +22,13 @@ const letHeadsGo = `heads as materialized (
      where head.state = 'held' and head.sequence < coalesce(
        (select upper(reached) from webhooks.accepted a, unnest(a.ranges) as reached where a.space_id = head.space_id limit 1),
        head.sequence + 1)
+   ), locked as materialized (
+     -- In one order, so that two who let the same ones go wait for one another instead of locking each other out.
+     select q.delivery_id from heads join webhooks.queue q on q.delivery_id = heads.delivery_id and q.state = 'held'
+     order by q.delivery_id for update of q
    )
    update webhooks.queue q set state = 'ready', due_at = now()
-   from heads where q.delivery_id = heads.delivery_id and q.state = 'held'
+   from locked where q.delivery_id = locked.delivery_id
    returning q.endpoint_id`;
 
 const releaseKeys = statement(

@@ -9,8 +9,10 @@ const columns = `id, space_id, endpoint_id, target_id, url, since, until, events
 export const insertTarget = statement(
   'webhooks.replay.target',
   `with made as (
-     insert into webhooks.endpoint (space_id, parent_id, name, url, events, secret_enc, ordering, retry_schedule, thin, rate_limit)
-     select space_id, id, 'Replay of wh_' || id, $3, events, secret_enc, ordering, retry_schedule, thin, $4::int
+     insert into webhooks.endpoint (space_id, parent_id, name, url, events, secret_enc, signature_scheme,
+                                    previous_scheme_until, signature_key_enc, ordering, retry_schedule, thin, rate_limit)
+     select space_id, id, 'Replay of wh_' || id, $3, events, secret_enc, signature_scheme,
+            previous_scheme_until, signature_key_enc, ordering, retry_schedule, thin, $4::int
      from webhooks.endpoint where space_id = $1 and id = $2
      returning id
    ), stated as (
@@ -197,7 +199,8 @@ export const cancelWaiting = statement(
 export const removeTarget = statement(
   'webhooks.replay.remove_target',
   `update webhooks.endpoint
-   set deleted_at = now(), is_active = false, secret_enc = null, revision = revision + 1
+   set deleted_at = now(), is_active = false, secret_enc = null, previous_secret_enc = null,
+       signature_key_enc = null, previous_signature_key_enc = null, revision = revision + 1
    where space_id = $1 and id = $2 and parent_id is not null and deleted_at is null`,
 );
 

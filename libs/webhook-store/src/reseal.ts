@@ -9,6 +9,7 @@ const sealedColumns = [
   ['webhooks.endpoint', 'previous_secret_enc'],
   ['webhooks.endpoint', 'headers_enc'],
   ['webhooks.endpoint', 'signature_key_enc'],
+  ['webhooks.endpoint', 'previous_signature_key_enc'],
   ['webhooks.idempotency', 'reply_enc'],
 ] as const;
 

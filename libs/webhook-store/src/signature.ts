@@ -5,8 +5,13 @@ const prefix = 'whsec_';
 /** `whsec_` and base64 of 32 random bytes, so that Standard Webhooks libraries can decode it too (T-084). */
 export const newSigningSecret = () => prefix + randomBytes(32).toString('base64');
 
+/** Makes one item of `webhook-signature`: a scheme, a comma, and base64. */
+export interface StandardSigner {
+  standard(id: string, timestamp: number, body: Uint8Array): string;
+}
+
 /** A signing secret, ready to sign: both headers are made of the same text, read in two ways. */
-export class SigningKey {
+export class SigningKey implements StandardSigner {
   /** The seed's verifier uses the whole text as the key (T-109). */
   private readonly whole: KeyObject;
   /** Standard Webhooks decodes what follows the prefix. */
@@ -22,7 +27,6 @@ export class SigningKey {
     return createHmac('sha256', this.whole).update(body).digest('hex');
   }
 
-  /** One item of `webhook-signature`. */
   standard(id: string, timestamp: number, body: Uint8Array): string {
     return `v1,${createHmac('sha256', this.decoded).update(`${id}.${timestamp}.`).update(body).digest('base64')}`;
   }
@@ -44,18 +48,19 @@ export interface SignatureHeaders {
 }
 
 /**
- * Signs one attempt. The first key is the current one; during a rotation the older ones follow, and `webhook-signature`
- * lists one signature of each. The seed's header has room for one only.
+ * Signs one attempt: `webhook-signature` lists one signature of each signer, the current one's first, those of keys that are on
+ * their way out behind it. The seed's header has room for one only, the current secret's.
  */
 export function signatureHeaders(
   message: SignedMessage,
-  keys: readonly [SigningKey, ...SigningKey[]],
+  secret: SigningKey,
+  signers: readonly StandardSigner[],
 ): SignatureHeaders {
   const { id, timestamp, body } = message;
   return {
-    'x-webhook-signature': keys[0].hex(body),
+    'x-webhook-signature': secret.hex(body),
     'webhook-id': id,
     'webhook-timestamp': String(timestamp),
-    'webhook-signature': keys.map((key) => key.standard(id, timestamp, body)).join(' '),
+    'webhook-signature': signers.map((signer) => signer.standard(id, timestamp, body)).join(' '),
   };
 }

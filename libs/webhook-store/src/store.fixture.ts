@@ -86,6 +86,7 @@ export class StoreFixture {
         thin: false,
         filter: null,
         headers: {},
+        signatureScheme: 'v1',
         signingSecret: newSigningSecret(),
         ...settings,
       },

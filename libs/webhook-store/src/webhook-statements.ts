@@ -4,7 +4,9 @@ import { statement } from '@keyturn/platform/database';
 
 const columns = `id, space_id, name, url, events, is_active, status, disabled_reason, rate_limit, ordering, retry_schedule, thin,
   filter::text as filter, headers_enc, header_names,
-  case when previous_secret_until > now() then previous_secret_until end as previous_secret_until, signature_public_key, created_at, updated_at`;
+  case when previous_secret_until > now() then previous_secret_until end as previous_secret_until,
+  signature_scheme, case when previous_scheme_until > now() then previous_scheme_until end as previous_scheme_until,
+  signature_public_key, public_keys_id, created_at, updated_at`;
 
 /** Whoever counts against a quota of the Space holds this row. */
 export const lockSpace = statement(
@@ -22,14 +24,15 @@ export const insert = statement(
   'webhooks.endpoint.insert',
   `with made as (
      insert into webhooks.endpoint (space_id, name, url, events, secret_enc, is_active, rate_limit, ordering, retry_schedule, thin, filter,
-                                    headers_enc, header_names)
-     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+                                    headers_enc, header_names, signature_scheme, signature_key_enc, signature_public_key, public_keys_id)
+     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,
+             case when $14 = 'v1a' then gen_random_uuid() end)
      returning *
    ), stated as (
      insert into webhooks.endpoint_state (endpoint_id) select id from made
    ), versioned as (
      insert into webhooks.endpoint_version (endpoint_id, version, space_id, from_sequence, deliver, events, thin, filter)
-     select id, 1, space_id, $14::bigint + 1, is_active, events, thin, filter from made where space_id = $1
+     select id, 1, space_id, $17::bigint + 1, is_active, events, thin, filter from made where space_id = $1
    )
    select ${columns} from made`,
 );
@@ -53,8 +56,18 @@ export const update = statement(
   'webhooks.endpoint.update',
   `update webhooks.endpoint
    set name = $3, url = $4, events = $5, is_active = $6, rate_limit = $7, ordering = $8, retry_schedule = $9, thin = $10, filter = $11,
-       headers_enc = $12, header_names = $13, disabled_reason = $14,
-       disabled_at = case when $14::text is null then null else disabled_at end,
+       headers_enc = $12, header_names = $13,
+       signature_scheme = $14,
+       signature_key_enc = coalesce($15, signature_key_enc),
+       signature_public_key = coalesce($16, signature_public_key),
+       -- Before another key pair there was a time without one.
+       previous_signature_key_enc = case when $15::bytea is null then previous_signature_key_enc end,
+       previous_signature_public_key = case when $15::bytea is null then previous_signature_public_key end,
+       public_keys_id = case when $14 = 'v1a' then coalesce(public_keys_id, gen_random_uuid()) else public_keys_id end,
+       previous_scheme_until = case when signature_scheme = $14 then previous_scheme_until
+                                    else now() + $17::float8 * interval '1 ms' end,
+       disabled_reason = $18,
+       disabled_at = case when $18::text is null then null else disabled_at end,
        revision = revision + 1, updated_at = greatest(now(), updated_at + interval '1 ms')
    where ${own}
    returning ${columns}`,
@@ -85,7 +98,7 @@ export const remove = statement(
   'webhooks.endpoint.delete',
   `update webhooks.endpoint
    set deleted_at = now(), updated_at = now(), is_active = false, secret_enc = null, previous_secret_enc = null, headers_enc = null,
-       signature_key_enc = null, revision = revision + 1
+       signature_key_enc = null, previous_signature_key_enc = null, revision = revision + 1
    where ${own}
    returning id`,
 );
@@ -129,16 +142,38 @@ export const setPaused = statement(
    returning ${columns}`,
 );
 
-/** $3 the new secret · $4 how long the one before signs too, ms */
+/**
+ * Everything that signs is replaced: the secret, and with `v1a` the key pair. The other URL of a replay follows, since it signs
+ * with what its webhook has.
+ *
+ * $3 the new secret · $4 a new key and $5 its public half, for `v1a` · $6 how long those before sign too, ms
+ */
 export const rotate = statement(
   'webhooks.endpoint.rotate',
-  `update webhooks.endpoint
-   set secret_enc = $3,
-       previous_secret_enc = case when $4::float8 > 0 then secret_enc end,
-       previous_secret_until = case when $4::float8 > 0 then now() + $4::float8 * interval '1 ms' end,
-       revision = revision + 1, updated_at = greatest(now(), updated_at + interval '1 ms')
-   where ${own}
-   returning ${columns}`,
+  `with rotated as (
+     update webhooks.endpoint
+     set secret_enc = $3,
+         previous_secret_enc = case when $6::float8 > 0 then secret_enc end,
+         previous_secret_until = case when $6::float8 > 0 then now() + $6::float8 * interval '1 ms' end,
+         signature_key_enc = case when signature_scheme = 'v1a' then $4 else signature_key_enc end,
+         signature_public_key = case when signature_scheme = 'v1a' then $5 else signature_public_key end,
+         previous_signature_key_enc = case when signature_scheme = 'v1a' and $6::float8 > 0 then signature_key_enc end,
+         previous_signature_public_key = case when signature_scheme = 'v1a' and $6::float8 > 0 then signature_public_key end,
+         revision = revision + 1, updated_at = greatest(now(), updated_at + interval '1 ms')
+     where space_id = $1 and deleted_at is null and (id = $2 and parent_id is null or parent_id = $2)
+     returning *
+   )
+   select ${columns} from rotated where parent_id is null`,
+);
+
+/** What verifies signatures that are made now: the current key, and one that is on its way out. $1 names the endpoint's set. */
+export const publicKeys = statement(
+  'webhooks.endpoint.public_keys',
+  `select signature_public_key, case when signature_scheme = 'v1' then previous_scheme_until end as until,
+          case when previous_secret_until > now() then previous_signature_public_key end as previous_public_key,
+          least(previous_secret_until, case when signature_scheme = 'v1' then previous_scheme_until end) as previous_until
+   from webhooks.endpoint
+   where public_keys_id = $1 and deleted_at is null and (signature_scheme = 'v1a' or previous_scheme_until > now())`,
 );
 
 /** A key holds for 24 hours. */

@@ -2,6 +2,7 @@ import * as sql from './webhook-statements';
 import { endpointHeaders } from './endpoint-secrets';
 import { cancelReplays } from './replay-store';
 import { secretContext, type SecretBox } from './secret-box';
+import { newSignatureKeyPair, type SignatureKeyPair } from './signature-key';
 import { webhookNumber } from './wire-ids';
 import type { ListDatabases } from './list-databases';
 import {
@@ -10,7 +11,9 @@ import {
   webhookList,
   type ListQuery,
   type ListReply,
+  type SignatureScheme,
   type WebhookFilter,
+  type WebhookPublicKey,
 } from '@keyturn/contracts';
 import { listStatement, mapColumns, type ListRow, type TableMapping } from '@keyturn/list-query';
 import { spaceNumber, type Database, type Transaction } from '@keyturn/platform/database';
@@ -31,6 +34,7 @@ export interface WebhookSettings {
   readonly thin: boolean;
   readonly filter: WebhookFilter | null;
   readonly headers: Readonly<Record<string, string>>;
+  readonly signatureScheme: SignatureScheme;
 }
 
 export type NewWebhook = WebhookSettings & { readonly signingSecret: string };
@@ -42,6 +46,10 @@ export interface StoredWebhook extends WebhookSettings {
   readonly status: 'active' | 'inactive' | 'paused' | 'disabled';
   readonly disabledReason: string | null;
   readonly previousSecretUntil: string | null;
+  readonly previousSchemeUntil: string | null;
+  /** `whpk_…` of the current key pair, and the name of the set of its public keys; null with `v1`. */
+  readonly publicKey: string | null;
+  readonly publicKeysId: string | null;
   readonly createdAt: string;
   readonly updatedAt: string;
 }
@@ -62,9 +70,25 @@ interface EndpointRow {
   filter: string | null;
   headers_enc: Buffer | null;
   previous_secret_until: Date | null;
+  signature_scheme: SignatureScheme;
+  previous_scheme_until: Date | null;
+  signature_public_key: string | null;
+  public_keys_id: string | null;
   created_at: Date;
   updated_at: Date;
 }
+
+interface PublicKeysRow {
+  signature_public_key: string;
+  until: Date | null;
+  previous_public_key: string | null;
+  previous_until: Date | null;
+}
+
+const publicKeysIdPattern = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/** A receiver gets to know of another scheme when it is told, not when a delivery fails: as long as a rotation unless told. */
+const schemeOverlapMs = 24 * 60 * 60 * 1_000;
 
 export interface Idempotency {
   readonly key: string;
@@ -154,6 +178,8 @@ export class WebhookStore {
       this.secrets.seal(webhook.signingSecret, context),
       webhook.isActive,
       ...this.deliveryValues(spaceId, webhook),
+      webhook.signatureScheme,
+      ...this.keyValues(spaceId, webhook.signatureScheme === 'v1a' ? newSignatureKeyPair() : undefined),
     ];
   }
 
@@ -169,6 +195,11 @@ export class WebhookStore {
         : null,
       Object.keys(webhook.headers),
     ];
+  }
+
+  private keyValues(spaceId: string, pair: SignatureKeyPair | undefined): [Buffer | null, string | null] {
+    if (!pair) return [null, null];
+    return [this.secrets.seal(pair.privateKey, secretContext(spaceNumber(spaceId))), pair.publicKey];
   }
 
   async get(spaceId: string, id: string): Promise<StoredWebhook | undefined> {
@@ -207,6 +238,9 @@ export class WebhookStore {
       const before = this.stored(locked);
       const after = { ...before, ...change };
       const disabledReason = await reasonAfter(tx, spaceId, number, before, change);
+      // Back to v1a while the key of before still signs: that one goes on.
+      const firstKey =
+        before.signatureScheme === 'v1' && after.signatureScheme === 'v1a' && before.previousSchemeUntil === null;
       const [row] = await tx
         .inSpace(spaceId)
         .query<EndpointRow>(sql.update, [
@@ -216,6 +250,9 @@ export class WebhookStore {
           after.events,
           after.isActive,
           ...this.deliveryValues(spaceId, after),
+          after.signatureScheme,
+          ...this.keyValues(spaceId, firstKey ? newSignatureKeyPair() : undefined),
+          schemeOverlapMs,
           disabledReason,
         ]);
       if (owes(before) !== owes(after)) await addVersion(tx, spaceId, number, after, position);
@@ -233,7 +270,7 @@ export class WebhookStore {
     return row && this.stored(row);
   }
 
-  /** Another secret; the one before signs too for `overlapMs`. */
+  /** Another secret, and with `v1a` another key pair; those before sign too for `overlapMs`. */
   async rotate(
     spaceId: string,
     id: string,
@@ -242,8 +279,24 @@ export class WebhookStore {
     const number = webhookNumber(id);
     if (!number) return undefined;
     const sealed = this.secrets.seal(signingSecret, secretContext(spaceNumber(spaceId)));
-    const [row] = await this.database.inSpace(spaceId).query<EndpointRow>(sql.rotate, [number, sealed, overlapMs]);
+    const pair = this.keyValues(spaceId, newSignatureKeyPair());
+    const [row] = await this.database
+      .inSpace(spaceId)
+      .query<EndpointRow>(sql.rotate, [number, sealed, ...pair, overlapMs]);
     return row && this.stored(row);
+  }
+
+  /** The public keys that are good now, of the endpoint whose set has this name; undefined where there is none. */
+  async publicKeys(keysId: string): Promise<WebhookPublicKey[] | undefined> {
+    if (!publicKeysIdPattern.test(keysId)) return undefined;
+    const [row] = await this.database
+      .acrossSpaces('a receiver knows the name of a set of public keys and no Space')
+      .query<PublicKeysRow>(sql.publicKeys, [keysId]);
+    if (!row) return undefined;
+    const keys = [{ publicKey: row.signature_public_key, until: row.until?.toISOString() ?? null }];
+    if (row.previous_public_key !== null)
+      keys.push({ publicKey: row.previous_public_key, until: row.previous_until?.toISOString() ?? null });
+    return keys;
   }
 
   /** False when the Space has no such webhook. Nothing more is delivered, and its secrets are gone. */
@@ -287,6 +340,10 @@ export class WebhookStore {
       filter: row.filter === null ? null : (JSON.parse(row.filter) as WebhookFilter),
       headers: endpointHeaders(this.secrets, row),
       previousSecretUntil: row.previous_secret_until?.toISOString() ?? null,
+      signatureScheme: row.signature_scheme,
+      previousSchemeUntil: row.previous_scheme_until?.toISOString() ?? null,
+      publicKey: row.signature_scheme === 'v1a' ? row.signature_public_key : null,
+      publicKeysId: row.signature_scheme === 'v1a' ? row.public_keys_id : null,
       createdAt: row.created_at.toISOString(),
       updatedAt: row.updated_at.toISOString(),
     };

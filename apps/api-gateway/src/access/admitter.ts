@@ -1,5 +1,6 @@
 import { unavailable } from '@keyturn/contracts';
 import { spaceId, statement, type Database, type Statement } from '@keyturn/platform/database';
+import { openChild, withinAll, type Span } from '@keyturn/platform/tracing';
 import type { KeyPrincipal, Scope } from './principal';
 import type { Quota } from './quota';
 import { RecentKeys } from './recent-keys';
@@ -22,6 +23,7 @@ interface AdmitRow {
 }
 
 interface Waiting {
+  readonly span: Span | undefined;
   resolve(admission: Admission | undefined): void;
   reject(error: unknown): void;
 }
@@ -69,13 +71,20 @@ export class Admitter {
 
   /** Undefined where the key opens nothing here: the caller is not told why (T-022). */
   admit(sha256: string, label: string | undefined): Promise<Admission | undefined> {
-    return new Promise((resolve, reject) => {
-      if (this.recent.has(sha256)) this.joinLine(sha256, label, { resolve, reject });
+    const span = openChild({ name: 'admit', kind: 'internal' });
+    const admitted = new Promise<Admission | undefined>((resolve, reject) => {
+      if (this.recent.has(sha256)) this.joinLine(sha256, label, { span, resolve, reject });
       else {
-        this.strangers.push({ sha256, label, resolve, reject });
+        this.strangers.push({ sha256, label, span, resolve, reject });
         if (!this.looking) void this.look();
       }
     });
+    if (span)
+      admitted.then(
+        () => span.end(),
+        () => span.end('UNAVAILABLE'),
+      );
+    return admitted;
   }
 
   private joinLine(sha256: string, label: string | undefined, waiting: Waiting): void {
@@ -97,7 +106,7 @@ export class Admitter {
       const batch = line.waiting;
       line.waiting = [];
       try {
-        const [row] = await this.ask<AdmitRow>(admitStatement, [line.sha256, batch.length, line.label ?? null]);
+        const [row] = await this.ask<AdmitRow>(batch, admitStatement, [line.sha256, batch.length, line.label ?? null]);
         if (row?.key_id) this.recent.add(line.sha256);
         else this.recent.delete(line.sha256);
         answer(batch, row);
@@ -116,7 +125,9 @@ export class Admitter {
       await new Promise(setImmediate);
       const batch = this.strangers.splice(0, maxLookedFor);
       try {
-        const rows = await this.ask<{ sha256: string }>(findKeys, [[...new Set(batch.map(({ sha256 }) => sha256))]]);
+        const rows = await this.ask<{ sha256: string }>(batch, findKeys, [
+          [...new Set(batch.map(({ sha256 }) => sha256))],
+        ]);
         const found = new Set(rows.map(({ sha256 }) => sha256));
         for (const stranger of batch)
           if (found.has(stranger.sha256)) this.joinLine(stranger.sha256, stranger.label, stranger);
@@ -129,12 +140,19 @@ export class Admitter {
     this.looking = false;
   }
 
-  private async ask<R extends object>(sql: Statement, values: readonly unknown[]): Promise<R[]> {
+  private async ask<R extends object>(
+    batch: readonly Waiting[],
+    sql: Statement,
+    values: readonly unknown[],
+  ): Promise<R[]> {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(() => reject(unavailable('Keys cannot be checked in time')), this.deadlineMs);
     });
-    const asked = this.database.acrossSpaces('a key is what says which Space').query<R>(sql, values);
+    const spans = batch.map(({ span }) => span);
+    const asked = withinAll(spans, () =>
+      this.database.acrossSpaces('a key is what says which Space').query<R>(sql, values),
+    );
     try {
       return await Promise.race([asked, late]);
     } finally {

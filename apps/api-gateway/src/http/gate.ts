@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest, HookHandlerDoneFunction } from 'fastify';
-import { ApiError } from '@keyturn/contracts';
+import { ApiError, publicKeysPrefix } from '@keyturn/contracts';
 import { Metrics } from '@keyturn/platform/metrics';
 import { Drain } from '@keyturn/platform/service';
 import { AddressLimit } from '../access/address-limit';
@@ -19,7 +19,7 @@ function doorOf(method: string, path: string): Door {
   if (isUnder(path, '/manage')) return 'session';
   if (isRead(method)) {
     if (path === '/api/v1/health') return 'health';
-    if (path === '/api/v1/openapi.json' || isUnder(path, '/docs')) return 'public';
+    if (path === '/api/v1/openapi.json' || isUnder(path, '/docs') || path.startsWith(publicKeysPrefix)) return 'public';
   }
   return 'key';
 }

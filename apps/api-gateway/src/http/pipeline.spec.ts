@@ -35,6 +35,10 @@ describe('the gateway', () => {
     filter: null,
     headerNames: [],
     previousSecretUntil: null,
+    signatureScheme: 'v1',
+    previousSchemeUntil: null,
+    publicKey: null,
+    publicKeysPath: null,
   };
 
   beforeAll(async () => {

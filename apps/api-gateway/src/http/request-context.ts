@@ -1,3 +1,4 @@
+import type { Span } from '@keyturn/platform/tracing';
 import type { Principal } from '../access/principal';
 import type { Surface } from '../surfaces/surface';
 
@@ -9,6 +10,8 @@ declare module 'fastify' {
     principal: Principal | undefined;
     /** When the request came in, by `performance.now()`: what is left of its deadline counts from here. */
     startedAt: number;
+    /** Its step of a trace; undefined where there are no traces. */
+    span: Span | undefined;
   }
 }
 

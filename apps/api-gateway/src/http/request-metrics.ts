@@ -2,8 +2,10 @@ import { Injectable } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Log } from '@keyturn/platform/logs';
 import { Metrics } from '@keyturn/platform/metrics';
+import { traceIdOf } from '@keyturn/platform/tracing';
+import { traceparent } from './request-id';
 
-/** Rate, errors and duration by route; and, at level debug, one line a request. */
+/** Rate, errors and duration by route; the end of the request's span; and, at level debug, one line a request. */
 @Injectable()
 export class RequestMetrics {
   private readonly duration;
@@ -26,9 +28,11 @@ export class RequestMetrics {
     // The route's pattern, never the path: ids would make a series each.
     const route = request.routeOptions.url ?? 'none';
     this.duration.observe({ method, route, status: reply.statusCode }, seconds);
+    this.endSpan(request, route, reply.statusCode);
     this.log.debug(
       {
         requestId: request.id,
+        traceId: request.span?.traceId ?? traceIdOf(traceparent(request.raw)),
         method,
         route,
         status: reply.statusCode,
@@ -37,5 +41,19 @@ export class RequestMetrics {
       },
       'answered',
     );
+  }
+
+  /** Without path and query, where a caller may have put anything. */
+  private endSpan({ span, method, principal, id }: FastifyRequest, route: string, status: number): void {
+    if (!span) return;
+    span.rename(`${method} ${route}`);
+    span.set({
+      'http.request.method': method,
+      'http.route': route,
+      'http.response.status_code': status,
+      'keyturn.request.id': id,
+      'keyturn.space.id': principal?.spaceId,
+    });
+    span.end(status >= 500 ? String(status) : undefined);
   }
 }

@@ -5,13 +5,18 @@ import { jsonType } from './headers';
 
 /**
  * Answers a read: a weak ETag over the body's bytes, 304 where the caller has them already, gzip where it pays and is taken.
- * What it says is the caller's alone, and is asked for again each time.
+ * What it says is the caller's alone, and is asked for again each time, unless told otherwise.
  */
-export async function respond(request: FastifyRequest, reply: FastifyReply, body: Buffer): Promise<void> {
+export async function respond(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  body: Buffer,
+  cacheControl = 'private, no-cache',
+): Promise<void> {
   const etag = `W/"${hash('sha1', body, 'base64url')}"`;
   void reply.headers({
     'content-type': jsonType,
-    'cache-control': 'private, no-cache',
+    'cache-control': cacheControl,
     vary: 'Accept-Encoding',
     etag,
   });

@@ -1,13 +1,14 @@
 import type { Socket } from 'node:net';
 import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { validationError } from '@keyturn/contracts';
+import { isTracing, openSpan, within } from '@keyturn/platform/tracing';
 import type { TrustProxy } from '../settings';
 import type { FailureResponder } from './failure-responder';
 import type { Gate } from './gate';
 import { parseJsonBody } from './json-body';
 import type { RequestMetrics } from './request-metrics';
 import { pathOf } from './request-context';
-import { requestId } from './request-id';
+import { requestId, traceparent } from './request-id';
 
 /** What the server needs and the injector makes only later. */
 export interface ServerParts {
@@ -44,15 +45,21 @@ export function makeServer(trustProxy: TrustProxy, parts: () => ServerParts): Fa
   server.decorateRequest('surface');
   server.decorateRequest('principal');
   server.decorateRequest('startedAt', 0);
+  server.decorateRequest('span');
   const noRoute = (request: FastifyRequest, reply: FastifyReply) =>
     parts().failures.sendNoRoute(request, reply, methodsOf(server, pathOf(request.raw.url ?? '/')));
-  server.addHook('onRequest', (request, reply, done) =>
-    parts().gate.enter(request, reply, (refusal) => {
-      // Before the body is read: what is wrong with it comes after the route in the order of T-121.
-      if (!refusal && request.is404) noRoute(request, reply);
-      else done(refusal);
-    }),
-  );
+  server.addHook('onRequest', (request, reply, done) => {
+    request.span = openSpan({ name: request.method, kind: 'server' }, traceparent(request.raw));
+    within(request.span, () =>
+      parts().gate.enter(request, reply, (refusal) => {
+        // Before the body is read: what is wrong with it comes after the route in the order of T-121.
+        if (!refusal && request.is404) noRoute(request, reply);
+        else done(refusal);
+      }),
+    );
+  });
+  // A body arrives on its socket's account: what handles it belongs to the request again.
+  if (isTracing()) server.addHook('preHandler', (request, _reply, done) => within(request.span, done));
   server.addHook('onResponse', (request, reply, done) => {
     parts().metrics.observe(request, reply);
     done();

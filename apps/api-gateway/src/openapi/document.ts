@@ -8,7 +8,7 @@ import { errorSchema, failures, failuresOf, headers, paginationSchemas } from '.
 import { type Part, ref, resourceSchema, schemaName } from './schema';
 import { feedPath, feedTag } from './feed-path';
 import { webhookPaths, webhookTag } from './webhook-paths';
-import { webhookSchemas } from './webhook-schemas';
+import { publicKeysExample, webhookSchemas } from './webhook-schemas';
 
 /** Of the API, not of the program: grows with what callers can see. */
 export const apiVersion = '1.0.0';
@@ -51,6 +51,38 @@ const servicePaths: Readonly<Record<string, Part>> = {
             },
           },
         },
+      },
+    },
+  },
+  '/.well-known/webhook-keys/{keysId}': {
+    get: {
+      operationId: 'getPublicKeys',
+      summary: 'Keys to verify deliveries with',
+      description:
+        'The public keys of one webhook with `signatureScheme: "v1a"`, as a JSON Web Key Set: the current one first, then one that a rotation has ' +
+        'not ended yet. Needs no API key. Keep the answer as long as `Cache-Control` says, and ask again when a signature fits none of them.',
+      tags: [serviceTag],
+      security: [],
+      parameters: [
+        {
+          name: 'keysId',
+          in: 'path',
+          required: true,
+          description: 'The end of the `publicKeysPath` of the webhook.',
+          schema: { type: 'string', format: 'uuid' },
+          example: '0d8a3c0e-6a0f-4c8e-9f43-2f6f0f5a7b11',
+        },
+        ref('parameters', 'IfNoneMatch'),
+      ],
+      responses: {
+        '200': {
+          description: 'The keys.',
+          headers: { ETag: ref('headers', 'ETag') },
+          content: { 'application/json': { schema: ref('schemas', 'PublicKeys'), example: publicKeysExample } },
+        },
+        '304': { description: 'You have them already.' },
+        '404': failuresOf('NotFound')['404'],
+        ...keylessFailures,
       },
     },
   },

@@ -29,8 +29,8 @@ const deliveryHeaders: Part[] = [
   ['webhook-timestamp', 'Standard Webhooks: when this try was signed, in Unix seconds.', '^[0-9]+$'],
   [
     'webhook-signature',
-    'Standard Webhooks: `v1,` and the base64 signature; several while a secret is rotated.',
-    '^v1,',
+    'Standard Webhooks: `v1,` or `v1a,` and the base64 signature; several, separated by blanks, while a secret or the scheme changes over.',
+    '^v1a?,',
   ],
 ].map(([name, description, pattern]) => ({
   name,

@@ -71,4 +71,26 @@ function isFromKeyturn(rawBody, signature, secret) {
 
 \`rawBody\` is the body as it came, \`signature\` the header \`X-Webhook-Signature\`, \`secret\` the whole string beginning with \`whsec_\`. Deliveries
 also carry the headers of [Standard Webhooks](https://www.standardwebhooks.com), so its libraries verify them with the same secret.
+
+To verify without holding a secret, make the webhook with \`"signatureScheme": "v1a"\`: then \`webhook-signature\` is an Ed25519 signature, and
+the public keys are at its \`publicKeysPath\` on this server, for everybody who knows the path:
+
+\`\`\`javascript
+const crypto = require('node:crypto');
+
+// keys: the array \`keys\` of the document at publicKeysPath, fetched beforehand
+function isSignedByKeyturn(rawBody, headers, keys) {
+  const seconds = Number(headers['webhook-timestamp']);
+  if (!(Math.abs(Date.now() / 1000 - seconds) < 300)) return false;
+  const signed = Buffer.concat([Buffer.from(headers['webhook-id'] + '.' + headers['webhook-timestamp'] + '.'), rawBody]);
+  const signatures = headers['webhook-signature'].split(' ').filter((item) => item.startsWith('v1a,'));
+  return keys.some((jwk) => {
+    const key = crypto.createPublicKey({ key: jwk, format: 'jwk' });
+    return signatures.some((item) => crypto.verify(null, signed, key, Buffer.from(item.slice(4), 'base64')));
+  });
+}
+\`\`\`
+
+\`rawBody\` is a Buffer of the body as it came. Keep the document as long as its \`Cache-Control\` says; when a signature fits none of the keys,
+fetch it once more before you refuse.
 `.trim();

@@ -219,10 +219,10 @@ export const webhookPaths: Readonly<Record<string, Part>> = {
   '/api/v1/webhooks/{id}/rotate': {
     post: {
       operationId: 'rotateSecret',
-      summary: 'Rotate the signing secret',
+      summary: 'Rotate what signs',
       description:
-        'Makes a new secret and shows it, **this once**. Until the overlap ends every delivery carries a Standard Webhooks signature of each ' +
-        'of the two, so a receiver may change over at any moment of it; X-Webhook-Signature is of the new one at once.',
+        'Makes a new secret and shows it, **this once**; with `v1a` also a new key pair. Until the overlap ends every delivery carries a Standard Webhooks signature of each ' +
+        'of the two (with `v1a`, of each key), so a receiver may change over at any moment of it; X-Webhook-Signature is of the new one at once.',
       tags: [webhookTag],
       parameters: [id],
       requestBody: body('Rotation', { overlapSeconds: 86400 }, false),

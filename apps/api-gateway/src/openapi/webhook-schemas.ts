@@ -77,6 +77,14 @@ const settings = {
     default: null,
     examples: [[10, 60, 600]],
   },
+  signatureScheme: {
+    type: 'string',
+    enum: ['v1', 'v1a'],
+    default: 'v1',
+    description:
+      'What `webhook-signature` holds, in the words of Standard Webhooks: `v1`, HMAC-SHA256 with the secret, or `v1a`, Ed25519 with a key pair ' +
+      'whose private half never leaves us. After a change both are sent for a day. `X-Webhook-Signature` stays what it is.',
+  },
   thin: {
     type: 'boolean',
     default: false,
@@ -146,7 +154,24 @@ const shown: Readonly<Record<keyof Webhook, Part>> = {
   previousSecretUntil: {
     type: ['string', 'null'],
     format: 'date-time',
-    description: 'Until when the secret before the last rotation signs too.',
+    description: 'Until when the secret, and the key pair, before the last rotation sign too.',
+  },
+  previousSchemeUntil: {
+    type: ['string', 'null'],
+    format: 'date-time',
+    description: 'Until when the scheme before the last change of it signs too: a day from the change.',
+  },
+  publicKey: {
+    type: ['string', 'null'],
+    pattern: '^whpk_',
+    description: 'With `v1a`: the public key of the current pair, base64 of its 32 bytes behind the prefix.',
+  },
+  publicKeysPath: {
+    type: ['string', 'null'],
+    description:
+      'With `v1a`: where this server shows every key that signs now, without an API key. It stays the same through rotations; give it to ' +
+      'whoever verifies.',
+    examples: [null, '/.well-known/webhook-keys/0d8a3c0e-6a0f-4c8e-9f43-2f6f0f5a7b11'],
   },
 };
 
@@ -167,6 +192,10 @@ export const webhookExample = {
   filter: null,
   headerNames: [],
   previousSecretUntil: null,
+  signatureScheme: 'v1',
+  previousSchemeUntil: null,
+  publicKey: null,
+  publicKeysPath: null,
 } satisfies Webhook;
 
 const { id, name: exampleName, url: exampleUrl, events: exampleEvents, ...exampleRest } = webhookExample;
@@ -345,6 +374,36 @@ export const replayExample = {
   error: null,
 } satisfies Replay;
 
+const publicKey = {
+  kty: { type: 'string', const: 'OKP' },
+  crv: { type: 'string', const: 'Ed25519' },
+  x: { type: 'string', pattern: '^[A-Za-z0-9_-]{43}$', description: 'The key, base64url of its 32 bytes.' },
+  kid: { type: 'string', description: 'The thumbprint of the key (RFC 7638).' },
+  use: { type: 'string', const: 'sig' },
+  alg: { type: 'string', const: 'EdDSA' },
+  publicKey: { type: 'string', pattern: '^whpk_', description: 'The same key as Standard Webhooks writes it.' },
+  until: {
+    type: ['string', 'null'],
+    format: 'date-time',
+    description: 'When it will sign no more; null for the current one.',
+  },
+} satisfies Record<string, Part>;
+
+export const publicKeysExample: Part = {
+  keys: [
+    {
+      kty: 'OKP',
+      crv: 'Ed25519',
+      x: '1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4',
+      kid: 'rEltOPXl-8jZfn0NbO5yMzHDi5e-WdjzkrFUUcp6oIE',
+      use: 'sig',
+      alg: 'EdDSA',
+      publicKey: 'whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4=',
+      until: null,
+    },
+  ],
+};
+
 const object = (
   title: string,
   description: string,
@@ -401,6 +460,13 @@ export const webhookSchemas: Readonly<Record<string, Part>> = {
     ...object('ReplayInput', 'What to send again.', { ...replayShape, status: selection }, ['since']),
     additionalProperties: false,
   },
+  PublicKeys: object(
+    'PublicKeys',
+    'A JSON Web Key Set (RFC 7517, RFC 8037).',
+    { keys: { type: 'array', minItems: 1, items: ref('schemas', 'PublicKey') } },
+    ['keys'],
+  ),
+  PublicKey: object('PublicKey', 'One key that signs now.', publicKey, Object.keys(publicKey)),
   Rotation: object(
     'Rotation',
     'How a secret is replaced.',

@@ -10,6 +10,7 @@ import { RejectedEvents } from '../rejected/rejected-events';
 import { fold, type Folded } from './fold';
 import { Intake, type Incoming } from './intake';
 import { loadStored } from './stored';
+import { TracedBatch } from './traced-batch';
 import { Wake } from './wake';
 import { writeFolded, type StreamPosition } from './write';
 
@@ -276,14 +277,19 @@ export class Applier implements OnApplicationBootstrap {
     const started = performance.now();
     const { stream, committed } = intake;
     const to = intake.positionAt(batch.at(-1) as Incoming);
-    const folded = await session.transaction(async (tx) => {
-      const queries = tx.acrossSpaces('a batch holds events of several Spaces');
-      const prepared = batch.map((message) => message.prepared);
-      const result = fold(prepared, await loadStored(queries, prepared));
-      await this.rejected.keep(refused(stream, batch, result));
-      await writeFolded(queries, result, committed, to);
-      return result;
-    });
+    const traced = TracedBatch.open(
+      stream,
+      batch.map(({ prepared }) => prepared),
+    );
+    const folded = await traced.run(() =>
+      session.transaction(async (tx) => {
+        const queries = tx.acrossSpaces('a batch holds events of several Spaces');
+        const result = fold(traced.events, await loadStored(queries, traced.events));
+        await this.rejected.keep(refused(stream, batch, result));
+        await writeFolded(queries, result, committed, to);
+        return result;
+      }),
+    );
     intake.done(batch.length, to);
     if (folded.messages.length) this.relay.wake();
     this.measure(stream, folded, performance.now() - started);

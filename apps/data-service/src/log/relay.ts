@@ -5,6 +5,7 @@ import { Database, spaceId, statement } from '@keyturn/platform/database';
 import { Log } from '@keyturn/platform/logs';
 import { Metrics } from '@keyturn/platform/metrics';
 import { NatsLink } from '@keyturn/platform/nats';
+import { openSpan, type Span } from '@keyturn/platform/tracing';
 import { streamState } from '../apply/stream-reader';
 import { Wake } from '../apply/wake';
 
@@ -170,11 +171,27 @@ export class Relay {
   }
 
   /** Returns the stream's last sequence behind the batch. */
-  private async publish(rows: readonly LogRow[], { lastSequence }: Relayed): Promise<number> {
+  private async publish(rows: readonly LogRow[], relayed: Relayed): Promise<number> {
+    const spans = rows.map(openStep);
+    try {
+      const lastSequence = await this.send(rows, spans, relayed);
+      for (const span of spans) span?.end();
+      return lastSequence;
+    } catch (error) {
+      for (const span of spans) span?.end('not published');
+      throw error;
+    }
+  }
+
+  private async send(
+    rows: readonly LogRow[],
+    spans: readonly (Span | undefined)[],
+    { lastSequence }: Relayed,
+  ): Promise<number> {
     const connection = this.link.connection();
     const last = rows.length - 1;
     for (const [index, row] of rows.entries()) {
-      const event = committedEvent(row);
+      const event = committedEvent(row, spans[index]?.traceparent ?? row.traceparent);
       const header = headersOf(event, row.id);
       // The sequence also holds after a restart of the server, when it may have forgotten the last message's id.
       if (index === 0) header.set('Nats-Expected-Last-Sequence', String(lastSequence));
@@ -283,7 +300,21 @@ function placeOf({ seq, duplicate, error }: PublishAnswer, count: number, lastSe
   return lastSequence;
 }
 
-function committedEvent(row: LogRow): CommittedEvent {
+/** Undefined where the event has no trace, or nobody gathers any. */
+function openStep({ traceparent, event, space_id }: LogRow): Span | undefined {
+  if (traceparent === null) return undefined;
+  const attributes = {
+    'messaging.system': 'nats',
+    'messaging.operation.name': 'send',
+    'messaging.operation.type': 'send',
+    'messaging.destination.name': stream,
+    'cloudevents.event_type': event,
+    'keyturn.space.id': spaceId(space_id),
+  };
+  return openSpan({ name: `send ${stream}`, kind: 'producer', attributes }, traceparent);
+}
+
+function committedEvent(row: LogRow, traceparent: string | null): CommittedEvent {
   return {
     id: row.event_id,
     spaceId: spaceId(row.space_id),
@@ -293,7 +324,7 @@ function committedEvent(row: LogRow): CommittedEvent {
     time: row.time.toISOString(),
     committedAt: row.committed_at.toISOString(),
     changed: row.changed === '' ? [] : row.changed.split(','),
-    ...(row.traceparent === null ? {} : { traceparent: row.traceparent }),
+    ...(traceparent === null ? {} : { traceparent }),
     payload: Buffer.from(row.payload),
   };
 }

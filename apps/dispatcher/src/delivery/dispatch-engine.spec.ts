@@ -1,10 +1,11 @@
 import { waitFor } from '@keyturn/testing';
 import { DispatcherFixture } from '../testing/dispatcher.fixture';
-import { createHmac } from 'node:crypto';
+import { createHmac, createPublicKey, verify } from 'node:crypto';
 import { newSigningSecret, PostgresDispatchStore, SecretBox } from '@keyturn/webhook-store';
 import { Webhook } from 'standardwebhooks';
+import { Webhook as SvixWebhook } from 'svix';
 import { FarAway } from '../testing/far-away';
-import { HttpReceiver, RawReceiver } from '../testing/receiver';
+import { HttpReceiver, RawReceiver, type ReceivedRequest } from '../testing/receiver';
 import { ConcurrencyLimit } from './concurrency';
 
 describe('deliveries', () => {
@@ -278,19 +279,42 @@ describe('deliveries', () => {
     far.close();
     await rush;
     system.dispatcher(patient);
-    // An event that was dropped on its way would come again after 30 s.
     await waitFor('all of them', () => mine.requests.length >= 1_000, 20_000);
     expect(new Set(mine.requests.map(({ headers }) => headers['webhook-id'])).size).toBe(1_000);
     expect(mine.requests).toHaveLength(1_000);
+    // Each was handed out once: one that was dropped on its way would have come a second time.
+    expect((await system.consumer()).delivered.consumer_seq).toBe(1_000);
+  });
+
+  const store = () =>
+    new PostgresDispatchStore(system.database, new SecretBox(system.environment['SECRETS_KEY'] ?? ''), {
+      maxAttempts: 4,
+      probeIntervalMs: 1_000,
+    });
+
+  it('T-114 what was leased to it by an answer that got lost is sent within 10 s', async () => {
+    const mine = await receiver();
+    await system.webhook(mine.url);
+    system.dispatcher();
+    const instance = await waitFor('its lease', async () => {
+      const [row] = await system.database
+        .acrossSpaces('a test looks at everything')
+        .query<{ id: string }>({ name: 'test.instance', text: 'select id from webhooks.dispatcher' });
+      return row?.id;
+    });
+    const { leased } = await store().accept(instance, system.events(20), {
+      total: 100,
+      perEndpoint: 100,
+      ofEndpoint: new Map(),
+    });
+    expect(leased).toHaveLength(20);
+    await waitFor('all of them', () => mine.requests.length === 20, 10_000);
   });
 
   it('takes over what a dispatcher that stopped without a word had in hand', async () => {
     const mine = await receiver();
     const webhook = await system.webhook(mine.url);
-    const dead = new PostgresDispatchStore(system.database, new SecretBox(system.environment['SECRETS_KEY'] ?? ''), {
-      maxAttempts: 4,
-      probeIntervalMs: 1_000,
-    });
+    const dead = store();
     const instance = await dead.register(300);
     const events = system.events(20);
     const { leased } = await dead.accept(instance, events, { total: 100, perEndpoint: 100, ofEndpoint: new Map() });
@@ -436,6 +460,71 @@ describe('what an owner chooses', () => {
       .update(mine.requests[1]?.body ?? '')
       .digest('hex');
     expect(mine.requests[1]?.headers['x-webhook-signature']).toBe(hex);
+  });
+
+  /** As a receiver does it: some item of the header is a signature by this key. */
+  function isSignedBy(publicKey: string | null | undefined, request: ReceivedRequest | undefined): boolean {
+    if (!publicKey || !request) throw new Error('nothing to verify');
+    const x = Buffer.from(publicKey.slice('whpk_'.length), 'base64').toString('base64url');
+    const key = createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x }, format: 'jwk' });
+    const { 'webhook-id': id, 'webhook-timestamp': timestamp, 'webhook-signature': header } = request.headers;
+    const signed = Buffer.concat([Buffer.from(`${String(id)}.${String(timestamp)}.`), request.body]);
+    return String(header)
+      .split(' ')
+      .map((item) => item.split(','))
+      .some(([scheme, text = '']) => scheme === 'v1a' && verify(null, signed, key, Buffer.from(text, 'base64')));
+  }
+
+  it('T-109 T-111 with v1a a key pair signs, both while a rotation lasts; the header of the seed stays', async () => {
+    const mine = await receiver();
+    const webhook = await system.webhook(mine.url, { signatureScheme: 'v1a' });
+    system.dispatcher();
+    await system.publish(system.event({ data: { name: 'Zoë 🏡' } }));
+    await waitFor('one by the first key', () => mine.requests.length === 1);
+    const fresh = newSigningSecret();
+    const rotated = await system.webhooks.rotate('spc_1', webhook.id, { signingSecret: fresh, overlapMs: 60_000 });
+    system.hint(webhook.id);
+    await system.publish(system.event());
+    await waitFor('one by both', () => mine.requests.length === 2);
+    const [before, during] = mine.requests;
+    expect(before?.headers['webhook-signature']).toMatch(/^v1a,[A-Za-z0-9+/]{86}==$/);
+    expect(during?.headers['webhook-signature']).toMatch(/^v1a,\S{88} v1a,\S{88}$/);
+    const accepted = (request: ReceivedRequest | undefined) =>
+      [webhook.publicKey, rotated?.publicKey].map((key) => isSignedBy(key, request));
+    expect([accepted(before), accepted(during)]).toEqual([
+      [true, false],
+      [true, true],
+    ]);
+    for (const [request, secret] of [
+      [before, webhook.secret],
+      [during, fresh],
+    ] as const) {
+      const hex = createHmac('sha256', secret)
+        .update(request?.body ?? '')
+        .digest('hex');
+      expect(request?.headers['x-webhook-signature']).toBe(hex);
+      // Both libraries know the symmetric scheme only: to them nothing here is signed.
+      for (const Library of [Webhook, SvixWebhook])
+        expect(() =>
+          new Library(secret).verify(request?.body ?? '', request?.headers as Record<string, string>),
+        ).toThrow('No matching signature found');
+    }
+  });
+
+  it('T-111 after a change of scheme both sign, so that a receiver may follow when it likes', async () => {
+    const mine = await receiver();
+    const webhook = await system.webhook(mine.url);
+    system.dispatcher();
+    await system.change(webhook.id, { signatureScheme: 'v1a' });
+    await system.publish(system.event());
+    await waitFor('one by both', () => mine.requests.length === 1);
+    const [request] = mine.requests;
+    expect(request?.headers['webhook-signature']).toMatch(/^v1a,\S+ v1,\S+$/);
+    expect(isSignedBy((await system.webhooks.get('spc_1', webhook.id))?.publicKey, request)).toBe(true);
+    for (const Library of [Webhook, SvixWebhook])
+      expect(
+        new Library(webhook.secret).verify(request?.body ?? '', request?.headers as Record<string, string>),
+      ).toMatchObject({ event: 'file.created' });
   });
 
   it('headers of its own go along, ids only in thin mode', async () => {

@@ -11,6 +11,7 @@ import { newUlid } from '@keyturn/platform/ids';
 import { Log } from '@keyturn/platform/logs';
 import { NatsLink } from '@keyturn/platform/nats';
 import { Drain, Health, SETTINGS } from '@keyturn/platform/service';
+import { currentSpan, traceIdOf, within } from '@keyturn/platform/tracing';
 import {
   decodeHint,
   hintSubject,
@@ -34,6 +35,7 @@ import { InstanceLease } from './instance-lease';
 import type { Outgoing } from './outgoing';
 import { Recorder } from './recorder';
 import { effectOf, Sender, type Report } from './sender';
+import { takeTraced } from './traced-events';
 
 /** Deliveries in memory; what is beyond them waits in the database. */
 const maxHeld = 2_000;
@@ -43,6 +45,8 @@ const maxUnwritten = 4_000;
 /** A result is in the database after about so long, and its delay counts from there. */
 const recordedWithinMs = 10;
 const sweepMs = 6_000;
+/** What was leased to us by an answer that got lost goes back after two looks, well within the 10 s of a takeover. */
+const reconcileMs = 2_000;
 /** A state in which a delivery of this reason is sent. */
 const sendable = (state: string, reason: Outgoing['reason']) =>
   state === 'active' || (state === 'disabled' && reason === 'probe');
@@ -63,6 +67,8 @@ export class DispatchEngine implements OnApplicationBootstrap {
   private hints: Subscription | undefined;
   private moment: NodeJS.Timeout | undefined;
   private sweeper: NodeJS.Timeout | undefined;
+  private reconciler: NodeJS.Timeout | undefined;
+  private reconciling = false;
   private stopping = false;
 
   constructor(
@@ -98,7 +104,7 @@ export class DispatchEngine implements OnApplicationBootstrap {
       take: (instance, deliveries, room) => this.takeClaimed(instance, deliveries, room),
     });
     this.intake = new EventIntake(link, log, {
-      accept: (events) => this.accept(events),
+      accept: (events) => takeTraced(events, (traced) => this.accept(traced)),
       onGarbage: () => metrics.garbage.inc(),
     });
     store.onReady(() => this.claimer.wake());
@@ -128,10 +134,8 @@ export class DispatchEngine implements OnApplicationBootstrap {
         },
       });
     });
-    this.sweeper = setInterval(() => {
-      this.turns.sweep();
-      void this.reconcile();
-    }, sweepMs);
+    this.sweeper = setInterval(() => this.turns.sweep(), sweepMs);
+    this.reconciler = setInterval(() => void this.reconcile(), reconcileMs);
     this.drain.on('deliveries', () => this.stop());
   }
 
@@ -144,6 +148,7 @@ export class DispatchEngine implements OnApplicationBootstrap {
     await this.claimer.stop();
     clearTimeout(this.moment);
     clearInterval(this.sweeper);
+    clearInterval(this.reconciler);
     this.turns.clearAll();
     await Promise.all(this.underWay);
     await this.recorder.written();
@@ -176,7 +181,7 @@ export class DispatchEngine implements OnApplicationBootstrap {
       event: testEventName,
       body: payload,
       committedAt: Date.parse(time),
-      traceparent: undefined,
+      traceparent: currentSpan()?.traceparent,
       attempts: 0,
       attemptsBefore: 0,
       reason: 'test',
@@ -218,8 +223,11 @@ export class DispatchEngine implements OnApplicationBootstrap {
         notBefore: 0,
       });
     }
-    this.readyInDatabase(waitingOf);
-    this.pump();
+    // What goes on from here is for whoever has something due.
+    within(undefined, () => {
+      this.readyInDatabase(waitingOf);
+      this.pump();
+    });
   }
 
   /** Deliveries of these endpoints are due and with nobody. */
@@ -346,7 +354,8 @@ export class DispatchEngine implements OnApplicationBootstrap {
   /** The database may have leased us something and its answer may have got lost: what nobody here knows goes back. */
   private async reconcile(): Promise<void> {
     const instance = this.stopping ? undefined : this.lease.id;
-    if (instance === undefined) return;
+    if (instance === undefined || this.reconciling) return;
+    this.reconciling = true;
     await this.tell('leases not compared', async () => {
       const unknown = this.held.unknownOf(await this.store.leasedTo(instance));
       if (!unknown.length) return;
@@ -354,6 +363,7 @@ export class DispatchEngine implements OnApplicationBootstrap {
       await this.store.release(instance, unknown);
       this.claimer.wake();
     });
+    this.reconciling = false;
   }
 
   /** For what is worth doing but not worth failing for: the lease or the next look at the database makes good for it. */
@@ -390,7 +400,7 @@ export class DispatchEngine implements OnApplicationBootstrap {
         durationMs: Math.round(attempt.totalMs),
         decision: decision.kind,
         ...(decision.kind === 'retry' ? { retryInMs: decision.inMs } : {}),
-        ...(delivery.traceparent ? { traceparent: delivery.traceparent } : {}),
+        ...(delivery.traceparent ? { traceId: traceIdOf(delivery.traceparent) } : {}),
       },
       'delivery attempted',
     );

@@ -1,11 +1,19 @@
-import { SigningKey, type DispatchStore, type Endpoint } from '@keyturn/webhook-store';
+import {
+  SignatureKey,
+  SigningKey,
+  type DispatchStore,
+  type Endpoint,
+  type StandardSigner,
+} from '@keyturn/webhook-store';
 import { destinationOf, type Destination } from '../outbound/destination';
 
 /** An endpoint with all that its requests have in common made ready. */
 export interface Recipient {
   readonly endpoint: Endpoint;
   readonly destination: Destination;
+  /** By secrets, and by private keys: the current one first, then the one before while a rotation lasts. None of a deleted endpoint. */
   readonly keys: readonly SigningKey[];
+  readonly signatureKeys: readonly SignatureKey[];
   /** The owner's own headers, names and values in turn. */
   readonly headers: readonly string[];
 }
@@ -55,12 +63,17 @@ function recipientOf(endpoint: Endpoint): Recipient {
     endpoint,
     destination: destinationOf(endpoint.url),
     keys: endpoint.secrets.map((secret) => new SigningKey(secret)),
+    signatureKeys: endpoint.signatureKeys.map((key) => new SignatureKey(key)),
     headers: Object.entries(endpoint.headers).flat(),
   };
 }
 
-/** The current key first, the one before it while a rotation lasts; none of a deleted endpoint. */
-export function keysAt({ endpoint, keys }: Recipient, now: number): readonly SigningKey[] {
-  const rotated = endpoint.previousSecretUntil !== null && endpoint.previousSecretUntil > now;
-  return rotated ? keys : keys.slice(0, 1);
+/** Who signs at a moment: what the endpoint's scheme says, and until their time is over the key and the scheme before. */
+export function signersAt({ endpoint, keys, signatureKeys }: Recipient, now: number): readonly StandardSigner[] {
+  const { signatureScheme, previousSchemeUntil, previousSecretUntil } = endpoint;
+  const many = previousSecretUntil !== null && previousSecretUntil > now ? keys.length : 1;
+  const both = previousSchemeUntil !== null && previousSchemeUntil > now;
+  const symmetric = keys.slice(0, signatureScheme === 'v1' || both ? many : 0);
+  const asymmetric = signatureKeys.slice(0, signatureScheme === 'v1a' || both ? many : 0);
+  return signatureScheme === 'v1' ? [...symmetric, ...asymmetric] : [...asymmetric, ...symmetric];
 }

@@ -10,6 +10,8 @@ export interface EventIntakeOptions {
   readonly accept: (events: readonly CommittedEvent[]) => Promise<void>;
   /** Messages that are no events, or that the database refuses. */
   readonly onGarbage: () => void;
+  /** What was read and not acked comes again after so long; what is being worked on is reported in time. */
+  readonly ackWaitMs?: number;
 }
 
 /** The library's messages come by a subscription, which is the part that can be ended without losing any; their public type hides it. */
@@ -17,7 +19,10 @@ type SubscribedMessages = ConsumerMessages & { readonly sub: Subscription };
 
 const maxBatch = 250;
 const maxWaiting = 500;
-const ackWaitMs = 30_000;
+/** Within the 10 s in which others take over what a dead process had read, beside the time that a request for more lives. */
+const defaultAckWaitMs = 5_000;
+/** A process that is frozen asks for nothing more, so the stream hands it messages at most for so long. */
+const pullMs = 2_000;
 const retryMs = 250;
 
 /**
@@ -26,6 +31,11 @@ const retryMs = 250;
  */
 export class EventIntake {
   private readonly buffer: JsMsg[] = [];
+  private batch: readonly JsMsg[] = [];
+  /** In hand at the last look. */
+  private inHand = new Set<JsMsg>();
+  private progress: NodeJS.Timeout | undefined;
+  private readonly ackWaitMs: number;
   private messages: SubscribedMessages | undefined;
   private accepting: Promise<void> | undefined;
   private running: Promise<void> = Promise.resolve();
@@ -37,10 +47,13 @@ export class EventIntake {
     private readonly link: NatsLink,
     private readonly log: Log,
     private readonly options: EventIntakeOptions,
-  ) {}
+  ) {
+    this.ackWaitMs = options.ackWaitMs ?? defaultAckWaitMs;
+  }
 
   start(): void {
     this.running = this.run();
+    this.progress = setInterval(() => this.reportProgress(), this.ackWaitMs / 4);
   }
 
   /**
@@ -56,6 +69,7 @@ export class EventIntake {
     }
     await this.running;
     await this.accepting;
+    clearInterval(this.progress);
   }
 
   /** Messages that wait in the stream, unread; undefined while NATS does not say. */
@@ -82,10 +96,11 @@ export class EventIntake {
 
   private async consume(): Promise<void> {
     const manager = await this.link.manager();
-    await ensureConsumer(manager.consumers);
+    await ensureConsumer(manager.consumers, this.ackWaitMs);
     const consumer = await this.link.jetstream().consumers.get(eventsStream, eventsConsumer);
     const messages = await consumer.consume({
       max_messages: maxWaiting,
+      expires: pullMs,
       callback: (message) => {
         this.buffer.push(message);
         this.accepting ??= this.acceptAll().finally(() => (this.accepting = undefined));
@@ -96,15 +111,22 @@ export class EventIntake {
     await messages.closed();
   }
 
+  /** What has been in hand for a while is said to be worked on, so that it does not come a second time. */
+  private reportProgress(): void {
+    const inHand = new Set([...this.buffer, ...this.batch]);
+    for (const message of inHand) if (this.inHand.has(message)) message.working();
+    this.inHand = inHand;
+  }
+
   /** While one batch is being written the next one gathers. */
   private async acceptAll(): Promise<void> {
     // What arrived in the same breath goes together.
     await new Promise((resolve) => setImmediate(resolve));
     while (this.buffer.length) {
-      const batch = this.buffer.splice(0, maxBatch);
+      this.batch = this.buffer.splice(0, maxBatch);
       const events: CommittedEvent[] = [];
       const good: JsMsg[] = [];
-      for (const message of batch) {
+      for (const message of this.batch) {
         const event = readCommittedEvent(message.subject, (name) => message.headers?.get(name) ?? '', message.data);
         if (event) {
           events.push(event);
@@ -112,6 +134,7 @@ export class EventIntake {
         } else this.refuse(message, 'the message is no event');
       }
       await this.accept(events, good);
+      this.batch = [];
     }
   }
 
@@ -127,7 +150,6 @@ export class EventIntake {
         if (!isUnavailable(error) && !isFaultOfServer(error)) return this.acceptApart(events, messages, error);
         this.log.warn({ error: String(error), events: events.length }, 'events wait for the database');
         if (this.stopped) break;
-        for (const message of messages) message.working();
         await Promise.race([pause(retryMs), this.stopping]);
       }
     }
@@ -155,7 +177,7 @@ export class EventIntake {
 
 type Consumers = Awaited<ReturnType<NatsLink['manager']>>['consumers'];
 
-async function ensureConsumer(consumers: Consumers): Promise<void> {
+async function ensureConsumer(consumers: Consumers, ackWaitMs: number): Promise<void> {
   const changeable = { ack_wait: nanos(ackWaitMs), max_ack_pending: 10_000 };
   try {
     await consumers.update(eventsStream, eventsConsumer, changeable);

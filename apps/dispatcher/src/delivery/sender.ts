@@ -1,7 +1,8 @@
 import { signatureHeaders, type Attempt, type AttemptResult, type SigningKey } from '@keyturn/webhook-store';
+import { isTracing, openSpan, type Span } from '@keyturn/platform/tracing';
 import { randomBytes } from 'node:crypto';
 import type { Exchange, ExchangeOutcome } from '../outbound/exchange';
-import { keysAt, type Recipient } from './endpoint-book';
+import { signersAt, type Recipient } from './endpoint-book';
 import type { Outgoing } from './outgoing';
 import { decide, isSuccess, slowsDown, type Decision, type RetryRules } from './retry-policy';
 
@@ -54,38 +55,71 @@ export class Sender {
     }
   }
 
-  private post(delivery: Outgoing, recipient: Recipient): Promise<ExchangeOutcome> {
-    const now = Date.now();
-    const keys = keysAt(recipient, now) as readonly [SigningKey, ...SigningKey[]];
-    const signed = signatureHeaders(
-      { id: delivery.messageId, timestamp: Math.floor(now / 1_000), body: delivery.body },
-      keys,
-    );
-    const headers = [
-      ...recipient.headers,
-      'Content-Type',
-      'application/json',
-      'User-Agent',
-      userAgent,
-      'X-Webhook-Event',
-      delivery.event,
-      'X-Webhook-Id',
-      delivery.messageId,
-      'X-Webhook-Attempt',
-      String(delivery.attempts + 1),
-      'X-Webhook-Signature',
-      signed['x-webhook-signature'],
-      'webhook-id',
-      signed['webhook-id'],
-      'webhook-timestamp',
-      signed['webhook-timestamp'],
-      'webhook-signature',
-      signed['webhook-signature'],
-    ];
-    const trace = childOf(delivery.traceparent);
-    if (trace) headers.push('traceparent', trace);
-    return this.exchange.post(recipient.destination, headers, delivery.body);
+  /** The step of the trace that an attempt is; what the receiver is told is that step. */
+  private async post(delivery: Outgoing, recipient: Recipient): Promise<ExchangeOutcome> {
+    if (!isTracing() || delivery.traceparent === undefined)
+      return this.exchange.post(
+        recipient.destination,
+        headersOf(delivery, recipient, childOf(delivery.traceparent)),
+        delivery.body,
+      );
+    const span = openAttempt(delivery, recipient);
+    const headers = headersOf(delivery, recipient, span?.traceparent);
+    const outcome = await this.exchange.post(recipient.destination, headers, delivery.body);
+    const { status, fault } = outcome;
+    if (status !== null) span?.set({ 'http.response.status_code': status });
+    span?.end(fault?.kind ?? (isSuccess(status) ? undefined : String(status)));
+    return outcome;
   }
+}
+
+function headersOf(delivery: Outgoing, recipient: Recipient, traceparent: string | undefined): string[] {
+  const now = Date.now();
+  const signed = signatureHeaders(
+    { id: delivery.messageId, timestamp: Math.floor(now / 1_000), body: delivery.body },
+    recipient.keys[0] as SigningKey,
+    signersAt(recipient, now),
+  );
+  const headers = [
+    ...recipient.headers,
+    'Content-Type',
+    'application/json',
+    'User-Agent',
+    userAgent,
+    'X-Webhook-Event',
+    delivery.event,
+    'X-Webhook-Id',
+    delivery.messageId,
+    'X-Webhook-Attempt',
+    String(delivery.attempts + 1),
+    'X-Webhook-Signature',
+    signed['x-webhook-signature'],
+    'webhook-id',
+    signed['webhook-id'],
+    'webhook-timestamp',
+    signed['webhook-timestamp'],
+    'webhook-signature',
+    signed['webhook-signature'],
+  ];
+  if (traceparent) headers.push('traceparent', traceparent);
+  return headers;
+}
+
+/** Of the receiver its host alone: path and query of an endpoint may hold a secret of its owner. */
+function openAttempt(delivery: Outgoing, { destination }: Recipient): Span | undefined {
+  const attributes = {
+    'http.request.method': 'POST',
+    'server.address': destination.hostname,
+    'server.port': destination.port,
+    'http.request.resend_count': delivery.attempts || undefined,
+    'messaging.message.id': delivery.messageId,
+    'cloudevents.event_type': delivery.event,
+    'keyturn.space.id': delivery.spaceId,
+    'keyturn.delivery.id': `dlv_${delivery.id}`,
+    'keyturn.webhook.id': `wh_${delivery.webhookId}`,
+    'keyturn.attempt.reason': delivery.reason,
+  };
+  return openSpan({ name: 'POST', kind: 'client', attributes }, delivery.traceparent);
 }
 
 function attemptOf(delivery: Outgoing, outcome: ExchangeOutcome, repeat: boolean): Attempt {

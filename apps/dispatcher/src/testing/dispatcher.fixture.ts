@@ -9,6 +9,8 @@ import { readSettings } from '@keyturn/platform/config';
 import { freshDatabase, freshNats, type FreshDatabase, type FreshNats } from '@keyturn/testing';
 import {
   encodeHint,
+  eventsConsumer,
+  eventsStream,
   hintSubject,
   newSigningSecret,
   PostgresDispatchStore,
@@ -18,7 +20,7 @@ import {
   type NewWebhook,
   type StoredWebhook,
 } from '@keyturn/webhook-store';
-import { headers, type NatsConnection } from 'nats';
+import { headers, type ConsumerInfo, type NatsConnection } from 'nats';
 import { DispatchEngine } from '../delivery/dispatch-engine';
 import { DispatchMetrics } from '../delivery/dispatch-metrics';
 import { exchangeWith } from '../dispatcher.module';
@@ -151,6 +153,7 @@ export class DispatcherFixture {
         thin: false,
         filter: null,
         headers: {},
+        signatureScheme: 'v1',
         signingSecret: secret,
         ...settings,
       },
@@ -207,6 +210,11 @@ export class DispatcherFixture {
 
   publishRaw(subject: string, body: string): Promise<unknown> {
     return this.connection.jetstream().publish(subject, body);
+  }
+
+  /** What NATS says of the consumer that all dispatchers share. */
+  async consumer(): Promise<ConsumerInfo> {
+    return (await this.link.manager()).consumers.info(eventsStream, eventsConsumer);
   }
 
   /** The stored state of all deliveries, oldest first. */

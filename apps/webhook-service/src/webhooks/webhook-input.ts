@@ -1,4 +1,4 @@
-import { checkText, isSubscribableEvent, validationError } from '@keyturn/contracts';
+import { checkText, isSubscribableEvent, validationError, type SignatureScheme } from '@keyturn/contracts';
 import {
   headerNameProblem,
   headerValueProblem,
@@ -69,6 +69,9 @@ export function parseRateLimit(value: unknown): number | null {
 const parseOrdering = (value: unknown): Ordering =>
   value === 'none' || value === 'record' ? value : fail('must be "none" or "record"');
 
+const parseScheme = (value: unknown): SignatureScheme =>
+  value === 'v1' || value === 'v1a' ? value : fail('must be "v1" or "v1a"');
+
 function parseRetrySchedule(value: unknown): number[] | null {
   const problem = `must be null or an array of at most ${maxRetries} numbers of seconds, each up to ${maxRetrySeconds}`;
   if (value === null) return null;
@@ -109,6 +112,7 @@ const fields: {
   thin: (value) => ({ thin: parseFlag(value) }),
   filter: (value) => ({ filter: parseFilter(value) }),
   headers: (value) => ({ headers: parseHeaders(value) }),
+  signatureScheme: (value) => ({ signatureScheme: parseScheme(value) }),
 };
 
 const required = ['name', 'url', 'events'] as const;
@@ -121,6 +125,7 @@ const defaults: Omit<WebhookSettings, (typeof required)[number]> = {
   thin: false,
   filter: null,
   headers: {},
+  signatureScheme: 'v1',
 };
 
 function parseObject(input: unknown): Input {

@@ -1,4 +1,4 @@
-import type { Webhook } from '@keyturn/contracts';
+import { publicKeysPath, type Webhook } from '@keyturn/contracts';
 import type { StoredWebhook } from '@keyturn/webhook-store';
 
 /** A webhook as replies show it, in the order of the documentation; never a secret (T-082, T-087). */
@@ -20,6 +20,10 @@ export function webhookView(webhook: StoredWebhook): Webhook {
     filter: webhook.filter,
     headerNames: Object.keys(webhook.headers),
     previousSecretUntil: webhook.previousSecretUntil,
+    signatureScheme: webhook.signatureScheme,
+    previousSchemeUntil: webhook.previousSchemeUntil,
+    publicKey: webhook.publicKey,
+    publicKeysPath: webhook.publicKeysId === null ? null : publicKeysPath(webhook.publicKeysId),
   };
 }
 

@@ -50,6 +50,11 @@ export class WebhooksController {
     return reply(await this.webhooks.rotate(request.spaceId, request.id, request.input));
   }
 
+  @Operation('webhook_keys.get')
+  async publicKeys(@Payload() { request }: RpcCall<'webhook_keys.get'>): Promise<RpcReply<'webhook_keys.get'>> {
+    return reply({ keys: await this.webhooks.publicKeys(request.keysId) });
+  }
+
   @Operation('webhooks.test')
   async test(@Payload() { request }: RpcCall<'webhooks.test'>): Promise<RpcReply<'webhooks.test'>> {
     return reply(await this.webhooks.test(request.spaceId, request.id));

@@ -132,6 +132,9 @@ describe('webhooks of a Space', () => {
       ['a schedule of texts', { ...valid, retrySchedule: ['30s'] }, 'retrySchedule'],
       ['a schedule without end', { ...valid, retrySchedule: Array(21).fill(1) }, 'retrySchedule'],
       ['thin as a number', { ...valid, thin: 1 }, 'thin'],
+      ['an unknown scheme', { ...valid, signatureScheme: 'v2' }, 'signatureScheme'],
+      ['no scheme', { ...valid, signatureScheme: null }, 'signatureScheme'],
+      ['a key of its own', { ...valid, publicKey: 'whpk_x' }, 'publicKey'],
       ['a header of ours', { ...valid, headers: { 'Webhook-Id': 'x' } }, 'headers'],
       ['a header of HTTP', { ...valid, headers: { Host: 'x' } }, 'headers'],
       ['a header with a line end', { ...valid, headers: { 'X-A': 'a\r\nb: c' } }, 'headers'],
@@ -458,6 +461,32 @@ describe('webhooks of a Space', () => {
           refusal('VALIDATION_ERROR', 'overlapSeconds'),
         );
       await expect(service.rotate('spc_6002', created.id, null)).rejects.toEqual(refusal('NOT_FOUND'));
+    });
+
+    it('a webhook with v1a shows its public key and where all of them are, never a private one', async () => {
+      const service = fixture.service();
+      const created = await service.create(space, { ...valid, signatureScheme: 'v1a' });
+      expect(created).toMatchObject({
+        signatureScheme: 'v1a',
+        previousSchemeUntil: null,
+        publicKey: expect.stringMatching(/^whpk_[A-Za-z0-9+/]{43}=$/) as string,
+        publicKeysPath: expect.stringMatching(/^\/\.well-known\/webhook-keys\/[0-9a-f-]{36}$/) as string,
+        signingSecret: expect.stringMatching(/^whsec_/) as string,
+      });
+      const keysId = created.publicKeysPath?.split('/').at(-1) ?? '';
+      expect(await service.publicKeys(keysId)).toEqual([{ publicKey: created.publicKey, until: null }]);
+      await expect(service.publicKeys(created.id)).rejects.toEqual(refusal('NOT_FOUND'));
+      const rotated = await service.rotate(space, created.id, null);
+      expect(rotated.publicKeysPath).toBe(created.publicKeysPath);
+      expect((await service.publicKeys(keysId)).map(({ publicKey }) => publicKey)).toEqual([
+        rotated.publicKey,
+        created.publicKey,
+      ]);
+      const back = await service.update(space, created.id, { signatureScheme: 'v1', publicKey: rotated.publicKey });
+      expect(back).toMatchObject({ signatureScheme: 'v1', publicKey: null, publicKeysPath: null });
+      expect(back.previousSchemeUntil).not.toBeNull();
+      const shown = [created, rotated, back, (await service.list(space, query())).rows];
+      expect(JSON.stringify(shown)).not.toContain('whsk_');
     });
 
     it('one delivery with every attempt', async () => {

@@ -10,6 +10,7 @@ import {
   type ListQuery,
   type ListReply,
   type Webhook,
+  type WebhookPublicKey,
 } from '@keyturn/contracts';
 import { RpcClient } from '@keyturn/platform/rpc';
 import { SETTINGS } from '@keyturn/platform/service';
@@ -96,6 +97,12 @@ export class WebhooksService {
     if (!webhook) throw notFound();
     this.hints.changed(id);
     return newWebhookView(webhook, signingSecret);
+  }
+
+  async publicKeys(keysId: string): Promise<WebhookPublicKey[]> {
+    const keys = await this.webhooks.publicKeys(keysId);
+    if (!keys) throw notFound('There are no such keys');
+    return keys;
   }
 
   /** One signed attempt now; a receiver that fails is an answer, not an error (T-091). */

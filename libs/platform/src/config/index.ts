@@ -115,6 +115,14 @@ export const setting = {
     define(variable, String(fallback), (raw) => integer(variable, raw, 0, 65_535)),
   integer: (variable: string, fallback: number, { min = 0, max = Number.MAX_SAFE_INTEGER } = {}) =>
     define(variable, String(fallback), (raw) => integer(variable, raw, min, max)),
+  /** From 0 to 1. */
+  ratio: (variable: string, fallback: number) =>
+    define(variable, String(fallback), (raw) => {
+      const value = Number(raw);
+      if (!/^\d*\.?\d+$/.test(raw) || value > 1)
+        throw new Wrong(`${variable} must be a number from 0 to 1, not "${raw}"`);
+      return value;
+    }),
   flag: (variable: string, fallback: boolean) =>
     define(variable, String(fallback), (raw) => {
       if (/^(true|1|on|yes)$/i.test(raw)) return true;
@@ -194,6 +202,29 @@ export function settingsSummary<S>(spec: SettingsSpec<S>, settings: S): Record<s
 
 export const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const;
 
+const samplers = [
+  'parentbased_always_on',
+  'parentbased_always_off',
+  'parentbased_traceidratio',
+  'always_on',
+  'always_off',
+  'traceidratio',
+] as const;
+
+/** OpenTelemetry's own variables, so far as they decide whether, where and how much; the rest its exporter reads itself. */
+const tracingSettings = {
+  /** There are no traces unless this one or the next is set. */
+  otlpEndpoint: setting.optionalUrl('OTEL_EXPORTER_OTLP_ENDPOINT'),
+  otlpTracesEndpoint: setting.optionalUrl('OTEL_EXPORTER_OTLP_TRACES_ENDPOINT'),
+  otlpProtocol: setting.oneOf('OTEL_EXPORTER_OTLP_PROTOCOL', ['http/protobuf', 'http/json'], 'http/protobuf'),
+  otelSampler: setting.oneOf('OTEL_TRACES_SAMPLER', samplers, 'parentbased_always_on'),
+  otelSamplerArg: setting.ratio('OTEL_TRACES_SAMPLER_ARG', 1),
+  otelTracesExporter: setting.oneOf('OTEL_TRACES_EXPORTER', ['otlp', 'none'], 'otlp'),
+  otelDisabled: setting.flag('OTEL_SDK_DISABLED', false),
+} as const;
+
+export type TracingSettings = SettingsOf<typeof tracingSettings>;
+
 /** What every service reads. */
 export const commonSettings = {
   databaseUrl: setting.url('DATABASE_URL'),
@@ -207,6 +238,7 @@ export const commonSettings = {
   drainDelayMs: setting.duration('DRAIN_DELAY', '5s'),
   secretsKey: setting.secret('SECRETS_KEY'),
   adminToken: setting.secret('ADMIN_TOKEN'),
+  ...tracingSettings,
 } as const;
 
 export type CommonSettings = SettingsOf<typeof commonSettings>;

@@ -1,4 +1,6 @@
 import { Pool, type PoolClient, type QueryConfig } from 'pg';
+import { ApiError } from '@keyturn/contracts';
+import { openChild } from '../tracing';
 import { translate } from './failure';
 import { spaceNumber } from './space-id';
 
@@ -77,10 +79,32 @@ type Client = Pick<PoolClient, 'query'>;
 async function run<R>(client: Client, sql: Statement, values: readonly unknown[]): Promise<R[]> {
   const config: QueryConfig = { name: sql.name, text: sql.text, values: values as unknown[] };
   try {
-    return (await client.query(config)).rows as R[];
+    return (await spanned(sql.name, () => client.query(config))).rows as R[];
   } catch (error) {
     throw translate(error);
   }
+}
+
+/** A step of the trace under its name alone: neither the values nor the text, which a search makes long. */
+async function spanned<T>(name: string, work: () => Promise<T>): Promise<T> {
+  const span = openChild({
+    name,
+    kind: 'client',
+    attributes: { 'db.system.name': 'postgresql', 'db.query.summary': name },
+  });
+  try {
+    const result = await work();
+    span?.end();
+    return result;
+  } catch (error) {
+    span?.end(kindOf(translate(error)));
+    throw error;
+  }
+}
+
+function kindOf(error: unknown): string {
+  if (error instanceof ApiError) return error.code;
+  return (error as { code?: string }).code ?? 'error';
 }
 
 /** A statement of a Space names `$1` as its Space, or it is a mistake of ours that no caller's input can reach. */
@@ -113,7 +137,7 @@ async function inTransaction<T>(client: PoolClient, work: (tx: Transaction) => P
   await client.query('begin');
   try {
     const result = await work(doors(() => client));
-    await client.query('commit');
+    await spanned('commit', () => client.query('commit'));
     return result;
   } catch (error) {
     await client.query('rollback').catch((lost: unknown) => {

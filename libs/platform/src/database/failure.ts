@@ -1,8 +1,11 @@
 import { ApiError, unavailable } from '@keyturn/contracts';
 import { DatabaseError } from 'pg';
 
-/** SQLSTATE classes and codes that say: the server is gone, going, or not there yet (not: the statement is wrong). */
-const unavailableStates = /^(08...|57P0[1-4]|53...|25006)$/;
+/**
+ * SQLSTATE classes and codes that say: the server is gone, going, or not there yet, or another transaction was in the way
+ * (not: the statement is wrong).
+ */
+const unavailableStates = /^(08...|57P0[1-4]|53...|25006|40001|40P01)$/;
 const unavailableCodes = new Set([
   'ECONNREFUSED',
   'ECONNRESET',
@@ -24,7 +27,7 @@ interface DriverError {
   errors?: unknown;
 }
 
-/** A failure of the connection rather than of the statement: worth trying again when Postgres is back. */
+/** A failure of the moment rather than of the statement: worth trying again. */
 export function isUnavailable(error: unknown): boolean {
   if (error instanceof ApiError) return error.code === 'UNAVAILABLE';
   const { code, message, errors } = (error ?? {}) as DriverError;

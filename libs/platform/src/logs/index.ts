@@ -1,4 +1,5 @@
 import { pino, type Logger, type LevelWithSilent } from 'pino';
+import { currentSpan } from '../tracing';
 
 const redacted = ['adminToken', 'key', 'secret', 'signingSecret', 'password', 'authorization', 'cookie'];
 
@@ -30,6 +31,14 @@ function gather(): void {
   waiting ??= setTimeout(flush, gatherMs).unref();
 }
 
+const noFields = {};
+
+/** The trace that a line belongs to, where there are traces. What the line says itself goes first. */
+function traceFields(): object {
+  const span = currentSpan();
+  return span ? { traceId: span.traceId } : noFields;
+}
+
 /** Structured logs: one JSON line each on stdout. Fields first, then what happened, in a few fixed words. */
 export class Log {
   private constructor(private readonly pino: Logger) {}
@@ -41,6 +50,8 @@ export class Log {
         base: { service, pid: process.pid },
         timestamp: pino.stdTimeFunctions.isoTime,
         messageKey: 'message',
+        mixin: traceFields,
+        mixinMergeStrategy: (line, fields) => (fields === noFields ? line : { ...fields, ...line }),
         formatters: { level: (label) => ({ level: label }) },
         redact: { paths: redacted.flatMap((path) => [path, `*.${path}`]), censor: '[secret]' },
       },

@@ -9,6 +9,7 @@ import {
   type RequestOf,
 } from '@keyturn/contracts';
 import type { NatsLink } from '../nats';
+import { currentSpan, openChild, type Span } from '../tracing';
 import { decodeFrame, encodeFrame, type ReplyHead, type RequestHead, type WireError } from './frame';
 
 export interface RpcOptions {
@@ -31,6 +32,7 @@ interface Pending {
   readonly reject: (error: unknown) => void;
   readonly expires: number;
   readonly operation: string;
+  readonly span: Span | undefined;
   head?: ReplyHead;
   body?: Buffer;
   received: number;
@@ -60,11 +62,13 @@ export class RpcClient {
     return new Promise((resolve, reject) => {
       const { body = empty, deadlineMs = defaultDeadlineMs, ...rest } = options;
       const token = (++this.counter).toString(36);
-      const head: RequestHead = { request, waitMs: deadlineMs, ...rest };
       // Throws where the link is down; inside the promise, so that the caller sees one kind of failure.
       const { connection, prefix } = this.inboxOf(this.link.connection());
+      const span = openChild({ name: operation, kind: 'client', attributes: attributesOf(operation) });
+      const traceparent = (span ?? currentSpan())?.traceparent;
+      const head: RequestHead = { request, waitMs: deadlineMs, ...rest, ...(traceparent && { traceparent }) };
       connection.publish(`rpc.${operation}`, encodeFrame(head, body), { reply: `${prefix}.${token}` });
-      this.pending.set(token, { resolve, reject, expires: Date.now() + deadlineMs, operation, received: 0 });
+      this.pending.set(token, { resolve, reject, expires: Date.now() + deadlineMs, operation, span, received: 0 });
       this.sweeper ??= setInterval(() => this.sweep(), sweepMs);
     });
   }
@@ -117,12 +121,14 @@ export class RpcClient {
     if (error) this.settle(token, pending, rebuild(error));
     else {
       this.drop(token);
+      pending.span?.end();
       pending.resolve({ head: reply as never, body });
     }
   }
 
-  private settle(token: string, pending: Pending, error: unknown): void {
+  private settle(token: string, pending: Pending, error: ApiError): void {
     this.drop(token);
+    pending.span?.end(error.code);
     pending.reject(error);
   }
 
@@ -142,6 +148,8 @@ export class RpcClient {
         this.settle(token, pending, unavailable(`${pending.operation} was not answered in time`));
   }
 }
+
+const attributesOf = (operation: string) => ({ 'rpc.system.name': 'nats', 'rpc.method': operation });
 
 function rebuild({ code, message, field, retryAfterSeconds }: WireError): ApiError {
   const known = errorCodes.find((candidate) => candidate === code) ?? ('INTERNAL_ERROR' satisfies ErrorCode);

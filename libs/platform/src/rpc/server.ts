@@ -6,6 +6,7 @@ import { ApiError, type OperationName, type ReplyOf, type RequestOf } from '@key
 import type { Log } from '../logs';
 import type { Metrics } from '../metrics';
 import type { NatsLink } from '../nats';
+import { openSpan, traceIdOf, within } from '../tracing';
 import { decodeFrame, encodeFrame, partBytes, type ReplyHead, type RequestHead } from './frame';
 
 /** A request as its handler sees it. */
@@ -93,8 +94,12 @@ export class RpcServer extends Server implements CustomTransportStrategy {
     const started = performance.now();
     this.running++;
     let outcome = 'ok';
+    const { head, body } = frame;
+    const span = openSpan(
+      { name: operation, kind: 'server', attributes: { 'rpc.system.name': 'nats', 'rpc.method': operation } },
+      textOf(head.traceparent),
+    );
     try {
-      const { head, body } = frame;
       if (operation.startsWith('admin.')) this.checkAdmin(head.adminToken);
       const call: RpcCall<OperationName> = {
         request: head.request as never,
@@ -103,12 +108,12 @@ export class RpcServer extends Server implements CustomTransportStrategy {
         ...(typeof head.requestId === 'string' ? { requestId: head.requestId } : {}),
         ...(typeof head.traceparent === 'string' ? { traceparent: head.traceparent } : {}),
       };
-      const answer: unknown = await handler(call);
-      const result = (isObservable(answer) ? await firstValueFrom(answer) : answer) as RpcReply<OperationName>;
+      const result = (await within(span, () => handled(handler, call))) as RpcReply<OperationName>;
       this.answer(message, { reply: result.head, bytes: result.body?.length ?? 0 }, result.body ?? empty);
     } catch (error) {
-      outcome = this.fail(operation, message, error);
+      outcome = this.fail(operation, message, error, head);
     } finally {
+      span?.end(isFailure(outcome) ? outcome : undefined);
       this.duration.observe({ operation, outcome }, (performance.now() - started) / 1_000);
       if (--this.running === 0) this.onIdle?.();
     }
@@ -124,10 +129,19 @@ export class RpcServer extends Server implements CustomTransportStrategy {
     for (let at = partBytes; at < body.length; at += partBytes) message.respond(body.subarray(at, at + partBytes));
   }
 
-  private fail(operation: string, message: Msg, error: unknown): string {
+  private fail(operation: string, message: Msg, error: unknown, head: RequestHead): string {
     const known = error instanceof ApiError ? error : new ApiError('INTERNAL_ERROR', 'Server error', { cause: error });
-    if (known.code === 'INTERNAL_ERROR' || known.code === 'UNAVAILABLE')
-      this.log.error({ operation, code: known.code, error: describe(error) }, 'operation failed');
+    if (isFailure(known.code))
+      this.log.error(
+        {
+          operation,
+          code: known.code,
+          requestId: textOf(head.requestId),
+          traceId: traceIdOf(textOf(head.traceparent)),
+          error: describe(error),
+        },
+        'operation failed',
+      );
     const { field, retryAfterSeconds } = known.options;
     try {
       this.answer(
@@ -165,6 +179,17 @@ export class RpcServer extends Server implements CustomTransportStrategy {
     return this.link as T;
   }
 }
+
+async function handled(handler: MessageHandler, call: RpcCall<OperationName>): Promise<unknown> {
+  const answer: unknown = await handler(call);
+  return isObservable(answer) ? firstValueFrom(answer) : answer;
+}
+
+/** What a stranger on our subjects may have made anything. */
+const textOf = (value: unknown) => (typeof value === 'string' ? value : undefined);
+
+/** Ours, and not an answer that the caller has asked for. */
+const isFailure = (code: string) => code === 'INTERNAL_ERROR' || code === 'UNAVAILABLE';
 
 /** The stack, and what caused it: for our own log only. */
 function describe(error: unknown): string {

@@ -9,6 +9,7 @@ import { Log } from '../logs';
 import { Metrics } from '../metrics';
 import { NatsLink } from '../nats';
 import { RpcClient, RpcServer } from '../rpc';
+import { startTracing } from '../tracing';
 import { Drain } from './drain';
 import { Health } from './health';
 import { ManagementServer } from './management-server';
@@ -73,6 +74,7 @@ function settingsOrExit<S extends CommonSettings>(definition: ServiceDefinition<
 
 async function serve<S extends CommonSettings>(definition: ServiceDefinition<S>, settings: S, log: Log): Promise<void> {
   const started = performance.now();
+  const tracing = await startTracing(definition.name, settings, log);
   const metrics = new Metrics(definition.name);
   const drain = new Drain();
   const health = new Health(drain);
@@ -92,7 +94,7 @@ async function serve<S extends CommonSettings>(definition: ServiceDefinition<S>,
   const management = new ManagementServer(health, metrics);
   const managementUrl = await management.listen(settings.managementPort, settings.managementHost);
   const operations = new RpcServer(definition.name, link, log, metrics, settings.adminToken);
-  const running: Running = { operations, parts, management, drainDelayMs: settings.drainDelayMs };
+  const running: Running = { operations, parts, management, tracing, drainDelayMs: settings.drainDelayMs };
   stopOnSignal(running);
   // Other instances answer meanwhile: an operation that this one took would fail for want of a table.
   if (!(await untilMigrated(definition.schema, parts))) return;
@@ -176,6 +178,7 @@ interface Running {
   operations: RpcServer;
   parts: PlatformParts;
   management: ManagementServer;
+  tracing: { stop(): Promise<void> };
   drainDelayMs: number;
 }
 
@@ -185,7 +188,7 @@ interface Running {
  * Ctrl-C is a person at a terminal: nobody has to notice first, so it does not wait for the interval.
  */
 function stopOnSignal(running: Running): void {
-  const { operations, parts, management, drainDelayMs } = running;
+  const { operations, parts, management, tracing, drainDelayMs } = running;
   const { drain, database, link, log } = parts;
   const stop = async (signal: NodeJS.Signals) => {
     if (drain.draining) return;
@@ -204,6 +207,7 @@ function stopOnSignal(running: Running): void {
     await database.close();
     await link.close();
     await management.close();
+    await tracing.stop();
     log.info({}, 'stopped');
     process.exit(failures.length ? 1 : 0);
   };

@@ -22,8 +22,6 @@ export interface NatsOptions {
   readonly port?: number;
   /** Accounts and permissions, for example; the addresses and folders above hold beside it. */
   readonly configFile?: string;
-  /** Variables that the configuration names. */
-  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** A nats-server of ours with JetStream on disk, as a child process that outlives us unless it is stopped. */
@@ -94,7 +92,6 @@ function launch(options: NatsOptions, port: number): { child: ChildProcess; exit
   const config = options.configFile === undefined ? [] : ['--config', options.configFile];
   const child = spawn(options.program, [...args, ...config, '--jetstream', '--store_dir', options.storeDir], {
     cwd: path.dirname(options.storeDir),
-    env: { ...process.env, ...options.env },
     detached: true,
     stdio: ['ignore', log, log],
   });

@@ -4,6 +4,7 @@ import { RecordOrder1763600100000 } from './1763600100000-record-order';
 import { EndpointHealth1763600200000 } from './1763600200000-endpoint-health';
 import { Replays1763600300000 } from './1763600300000-replays';
 import { DaysOfTheOwner1763600350000 } from './1763600350000-days-of-the-owner';
+import { SignatureSchemes1763600450000 } from './1763600450000-signature-schemes';
 
 /** In order; forward only. */
 export const webhookMigrations: readonly MigrationClass[] = [
@@ -12,4 +13,5 @@ export const webhookMigrations: readonly MigrationClass[] = [
   EndpointHealth1763600200000,
   Replays1763600300000,
   DaysOfTheOwner1763600350000,
+  SignatureSchemes1763600450000,
 ];

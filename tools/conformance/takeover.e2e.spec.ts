@@ -62,7 +62,7 @@ describe('nothing is lost when a process dies', () => {
     for (const each of bodies.values()) expect(each.size).toBe(1);
   };
 
-  it('T-114 what a killed dispatcher had in flight reaches the receiver within 10 s, with the same id and bytes', async () => {
+  it('T-114 one dispatcher away: what it had in flight reaches the receiver within 10 s, with the same id and bytes', async () => {
     sink.answer({ hang: true });
     const events = notes(40);
     await system.publishAndApply(spaceId, events);

@@ -20,6 +20,8 @@ export interface SystemOptions {
   readonly webhookServices?: number;
   /** A PostgreSQL of its own, durable as in production, in place of a database on the server of this run. */
   readonly ownPostgres?: boolean;
+  /** For the nats-server, beside the addresses and folders of a test's. */
+  readonly natsConfigFile?: string;
   /** Settings of all services, beside those that make a system on this machine work. */
   readonly env?: Readonly<Record<string, string>>;
   /**
@@ -70,7 +72,7 @@ export class TestSystem {
   private logins: Readonly<Partial<Record<ServiceName, string>>> = {};
 
   static async start(options: SystemOptions = {}): Promise<TestSystem> {
-    const nats = await freshNats();
+    const nats = await freshNats(options.natsConfigFile === undefined ? {} : { configFile: options.natsConfigFile });
     const adminToken = randomBytes(24).toString('base64url');
     const system = new TestSystem(nats, adminToken, {
       ...process.env,

@@ -126,7 +126,7 @@ describe('with a part of the system down', () => {
 
   const expectRecovery = () => waitFor('reads to work again', async () => (await get()).status === 200);
 
-  it('Postgres gone: 503 at once, and well again by itself', async () => {
+  it('PostgreSQL gone: 503 at once, and well again by itself', async () => {
     expect((await get()).status).toBe(200);
     line.cut();
     await expectUnavailable();
@@ -134,7 +134,7 @@ describe('with a part of the system down', () => {
     await expectRecovery();
   });
 
-  it('Postgres silent: 503 within the deadline, and well again by itself', async () => {
+  it('PostgreSQL silent: 503 within the deadline, and well again by itself', async () => {
     line.freeze();
     await expectUnavailable();
     line.mend();

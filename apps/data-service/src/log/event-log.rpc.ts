@@ -38,10 +38,10 @@ export class EventLogRpc {
   constructor(private readonly database: Database) {}
 
   @Operation('data.events')
-  async events(@Payload() { request }: RpcCall<'data.events'>): Promise<RpcReply<'data.events'>> {
+  async events(@Payload() { request, deadline }: RpcCall<'data.events'>): Promise<RpcReply<'data.events'>> {
     const { spaceId, after, since, until, events, limit, payloads } = request;
     if (!spaceIdPattern.test(spaceId)) throw validationError('spaceId', 'spaceId must be the id of a Space');
-    const db = this.database.inSpace(spaceId);
+    const db = this.database.inSpace(spaceId, deadline);
     const [space] = await db.query<{ sequence: string }>(readPosition);
     if (!space) throw notFound('There is no such Space');
     const size = Math.min(limit, maxLimit);

@@ -92,6 +92,7 @@ export class ReadReplica implements OnModuleInit, OnModuleDestroy {
     kind: SessionKind,
     sql: Statement,
     values: readonly unknown[],
+    until?: number,
   ): Promise<R[] | undefined> {
     const { pools, present } = this;
     if (!pools) return undefined;
@@ -101,12 +102,12 @@ export class ReadReplica implements OnModuleInit, OnModuleDestroy {
     needed.catch(() => undefined);
     let rows: ReplicaRow<R>[];
     try {
-      const reading = pools[kind].inSpace(spaceId).query<ReplicaRow<R>>(withSequence(sql), values);
+      const reading = pools[kind].inSpace(spaceId, until).query<ReplicaRow<R>>(withSequence(sql), values);
       reading.catch(() => undefined);
       rows = await Promise.race([reading, present.gone]);
     } catch (error) {
-      // It would take as long on the primary.
-      if (isStatementTimeout((error as Error).cause)) throw error;
+      // It would take as long on the primary, and nobody would wait for that.
+      if (isStatementTimeout((error as Error).cause) || (until !== undefined && Date.now() >= until)) throw error;
       if (!(error instanceof Gone)) present.leave(String(error));
       return this.without('failed');
     }

@@ -9,19 +9,20 @@ export class ReadOperations {
   constructor(private readonly reader: SpaceReader) {}
 
   @Operation('data.list')
-  async list(@Payload() { request }: RpcCall<'data.list'>): Promise<RpcReply<'data.list'>> {
-    const { head, rows } = await this.reader.list(request.spaceId, request.collection, request.query);
+  async list(@Payload() { request, deadline }: RpcCall<'data.list'>): Promise<RpcReply<'data.list'>> {
+    const { head, rows } = await this.reader.list(request.spaceId, request.collection, request.query, deadline);
     return reply(head, rows);
   }
 
   @Operation('data.detail')
-  async detail(@Payload() { request }: RpcCall<'data.detail'>): Promise<RpcReply<'data.detail'>> {
-    return reply({}, await this.reader.detail(request.spaceId, request.collection, request.id, request.fields));
+  async detail(@Payload() { request, deadline }: RpcCall<'data.detail'>): Promise<RpcReply<'data.detail'>> {
+    const { spaceId, collection, id, fields } = request;
+    return reply({}, await this.reader.detail(spaceId, collection, id, fields, deadline));
   }
 
   @Operation('data.lookup')
-  async lookup(@Payload() { request }: RpcCall<'data.lookup'>): Promise<RpcReply<'data.lookup'>> {
-    return reply({}, await this.reader.lookup(request.spaceId, request.phone, request.fields));
+  async lookup(@Payload() { request, deadline }: RpcCall<'data.lookup'>): Promise<RpcReply<'data.lookup'>> {
+    return reply({}, await this.reader.lookup(request.spaceId, request.phone, request.fields, deadline));
   }
 
   @Operation('admin.reads.explain')

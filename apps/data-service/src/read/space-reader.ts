@@ -30,7 +30,7 @@ interface Prepared {
 
 /**
  * Everything that can be read of a Space. The Space is an argument of the one method that starts a query, so no read can
- * leave it out.
+ * leave it out. `until`, in epoch ms, is how long somebody waits for the answer.
  */
 @Injectable()
 export class SpaceReader {
@@ -39,22 +39,33 @@ export class SpaceReader {
     private readonly replica: ReadReplica,
   ) {}
 
-  async list(spaceId: string, collectionName: string, query: ListQuery): Promise<{ head: ListReply; rows: string }> {
+  async list(
+    spaceId: string,
+    collectionName: string,
+    query: ListQuery,
+    until?: number,
+  ): Promise<{ head: ListReply; rows: string }> {
     const prepared = listStatement(recordMapping(collectionOf(collectionName)), query);
-    const [row] = await this.read<ListRow>(spaceId, prepared);
+    const [row] = await this.read<ListRow>(spaceId, prepared, until);
     if (!row) throw new Error('a list answers with one row');
     const { head, rows } = prepared.reply(row);
     return { head, rows: sparseRows(rows, query.fields) };
   }
 
   /** One record's JSON; NOT_FOUND also where the record is another Space's (T-030). */
-  async detail(spaceId: string, collection: string, id: number, fields: readonly string[] | null): Promise<string> {
-    return this.text(spaceId, detailOf(collection, id), fields);
+  async detail(
+    spaceId: string,
+    collection: string,
+    id: number,
+    fields: readonly string[] | null,
+    until?: number,
+  ): Promise<string> {
+    return this.text(spaceId, detailOf(collection, id), fields, until);
   }
 
   /** The contact that has this telephone number, in national digits; of several the one last updated (T-064). */
-  async lookup(spaceId: string, phone: string, fields: readonly string[] | null): Promise<string> {
-    return this.text(spaceId, lookupOf(spaceId, phone), fields);
+  async lookup(spaceId: string, phone: string, fields: readonly string[] | null, until?: number): Promise<string> {
+    return this.text(spaceId, lookupOf(spaceId, phone), fields, until);
   }
 
   /** How Postgres carries a read out. */
@@ -74,16 +85,21 @@ export class SpaceReader {
     });
   }
 
-  private async text(spaceId: string, prepared: Prepared, fields: readonly string[] | null): Promise<string> {
-    const [row] = await this.read<TextRow>(spaceId, prepared);
+  private async text(
+    spaceId: string,
+    prepared: Prepared,
+    fields: readonly string[] | null,
+    until: number | undefined,
+  ): Promise<string> {
+    const [row] = await this.read<TextRow>(spaceId, prepared, until);
     if (!row) throw notFound();
     return sparseRows(row.json, fields);
   }
 
-  private async read<R extends object>(spaceId: string, prepared: Prepared): Promise<R[]> {
+  private async read<R extends object>(spaceId: string, prepared: Prepared, until: number | undefined): Promise<R[]> {
     const { statement: sql, values, sessions } = prepared;
-    const rows = await this.replica.read<R>(spaceId, sessions, sql, values);
-    return rows ?? this.pools.of(sessions).inSpace(spaceId).query<R>(sql, values);
+    const rows = await this.replica.read<R>(spaceId, sessions, sql, values, until);
+    return rows ?? this.pools.of(sessions).inSpace(spaceId, until).query<R>(sql, values);
   }
 }
 

@@ -1,5 +1,5 @@
 import type { QueryRunner } from 'typeorm';
-import { freshDatabase, type FreshDatabase } from '@keyturn/testing';
+import { freshDatabase, waitFor, type FreshDatabase } from '@keyturn/testing';
 import { Log } from '../logs';
 import {
   makeDatabase,
@@ -90,6 +90,53 @@ describe('the database', () => {
   it('says unavailable when a statement takes too long', async () => {
     const slow = statement('slow', 'select pg_sleep(5)');
     await expect(database.acrossSpaces('test').query(slow)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  });
+
+  describe('with somebody who waits so long and no longer', () => {
+    /** Never cancelled by its own time limit: what ends here ends because nobody waits. */
+    let patient: Database;
+    const name = 'patient test';
+
+    beforeEach(() => {
+      patient = makeDatabase(fresh.url, { max: 1, applicationName: name, statementTimeoutMs: 600_000 });
+    });
+    afterEach(() => patient.close());
+
+    const sleep = statement(
+      'sleep',
+      'select pg_sleep($2::float8) from (select $1::bigint as space_id) s where s.space_id = $1',
+    );
+    const running = async () => {
+      const active = statement(
+        'running',
+        `select query from pg_stat_activity where application_name = $1 and state = 'active'`,
+      );
+      return database.acrossSpaces('test').query(active, [name]);
+    };
+
+    it('stops a statement in Postgres when the time is over, and goes on with a new connection', async () => {
+      const started = performance.now();
+      const asked = patient.inSpace('spc_1', Date.now() + 400).query(sleep, [600]);
+      const failed = expect(asked).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+      await waitFor('the statement to run', async () => (await running()).length === 1);
+      await failed;
+      expect(performance.now() - started).toBeGreaterThan(390);
+      await waitFor('Postgres to have stopped it', async () => (await running()).length === 0);
+      expect(await patient.inSpace('spc_1', Date.now() + 10_000).query(sleep, [0])).toHaveLength(1);
+    });
+
+    it('does not begin a statement after it', async () => {
+      const first = patient.inSpace('spc_1').query(sleep, [0.5]);
+      const late = patient.inSpace('spc_4', Date.now() + 100).query(insert, ['1', 'x', null, null, null]);
+      await expect(late).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+      await first;
+      expect(await patient.inSpace('spc_4').query(select)).toEqual([]);
+    });
+
+    it('passes on what is wrong with a statement', async () => {
+      const wrong = statement('wrong', 'select nothing from shop.thing where space_id = $1');
+      await expect(patient.inSpace('spc_1', Date.now() + 10_000).query(wrong)).rejects.toMatchObject({ code: '42703' });
+    });
   });
 
   it('says unavailable when a connection is cut, tells the session, and goes on with a new one', async () => {

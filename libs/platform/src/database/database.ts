@@ -1,5 +1,5 @@
-import { Pool, type PoolClient, type QueryConfig } from 'pg';
-import { ApiError } from '@keyturn/contracts';
+import { Pool, type PoolClient, type QueryConfig, type QueryResult } from 'pg';
+import { ApiError, unavailable } from '@keyturn/contracts';
 import { openChild } from '../tracing';
 import { translate } from './failure';
 import { spaceNumber } from './space-id';
@@ -56,6 +56,9 @@ export interface DatabaseOptions {
   readonly giveUpMs?: number;
 }
 
+/** After so long Postgres sees that the client of a running statement is gone, and stops it. */
+const goneClientMs = 250;
+
 const noParse = (value: string) => value;
 const dateOf = (value: string) => new Date(value.replace(' ', 'T').replace(/([+-]\d\d)$/, '$1:00'));
 const booleanOf = (value: string) => value === 't';
@@ -74,7 +77,12 @@ const parsers = new Map<number, (value: string) => unknown>([
 /** Everything else stays text: a bigint must not lose digits, and JSON is passed on unread. Arrays are read by pg's own parser. */
 const arrayOids = new Set([1005, 1007, 1009, 1015, 1016, 1021, 1022]);
 
-type Client = Pick<PoolClient, 'query'>;
+/** Part of the driver's interface, and not of its types. */
+type TimedQuery = QueryConfig & { readonly query_timeout?: number };
+
+interface Client {
+  query(config: QueryConfig): Promise<QueryResult>;
+}
 
 async function run<R>(client: Client, sql: Statement, values: readonly unknown[]): Promise<R[]> {
   const config: QueryConfig = { name: sql.name, text: sql.text, values: values as unknown[] };
@@ -155,11 +163,16 @@ export class Database implements Doors {
   constructor(private readonly pool: Pool) {
     // An idle connection that breaks is replaced at the next use; without a listener it would end the process.
     pool.on('error', () => undefined);
-    this.direct = doors(() => this.pool as unknown as Client);
+    this.direct = doors(() => this.pool);
   }
 
-  inSpace(spaceId: string): SpaceScope {
-    return this.direct.inSpace(spaceId);
+  /**
+   * `until`, in epoch ms: whoever asked has been answered otherwise by then. A statement does not begin after it, and one that
+   * still runs fails, loses its connection, and is stopped by Postgres, which sees that nobody is there any more.
+   */
+  inSpace(spaceId: string, until?: number): SpaceScope {
+    if (until === undefined) return this.direct.inSpace(spaceId);
+    return doors(() => ({ query: (config) => this.queryUntil(until, config) })).inSpace(spaceId);
   }
 
   acrossSpaces(reason: string): Queries {
@@ -220,6 +233,28 @@ export class Database implements Doors {
     return this.pool.end();
   }
 
+  private async queryUntil(until: number, config: QueryConfig): Promise<QueryResult> {
+    const client = await this.connect();
+    const leftMs = until - Date.now();
+    if (leftMs <= 0) {
+      client.release();
+      throw unavailable('Nobody waits for the statement any more');
+    }
+    // A connection that breaks also fails its statement, which is where it is dealt with.
+    const onError = () => undefined;
+    client.on('error', onError);
+    let failure: Error | undefined;
+    try {
+      return await client.query({ ...config, query_timeout: leftMs } as TimedQuery);
+    } catch (error) {
+      failure = error as Error;
+      throw error;
+    } finally {
+      client.off('error', onError);
+      client.release(failure);
+    }
+  }
+
   private async connect(): Promise<PoolClient> {
     try {
       return await this.pool.connect();
@@ -230,7 +265,11 @@ export class Database implements Doors {
 }
 
 export function makeDatabase(url: string, options: DatabaseOptions = {}): Database {
-  const settings = { statement_timeout: String(options.statementTimeoutMs ?? 5_000), ...options.sessionSettings };
+  const settings = {
+    statement_timeout: String(options.statementTimeoutMs ?? 5_000),
+    client_connection_check_interval: String(goneClientMs),
+    ...options.sessionSettings,
+  };
   return new Database(
     new Pool({
       connectionString: url,

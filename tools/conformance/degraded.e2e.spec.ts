@@ -1,0 +1,303 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { Client } from 'pg';
+import { HttpSink, services, startSystem, waitFor, type InstanceName, type TestSystem } from '@keyturn/testing';
+import { Door, type Answer } from './door';
+import { TestSpace } from './space';
+
+/**
+ * What a dependency that is down does to the whole system, with two of every service. Each test bears the name of a row in
+ * the table of the README ("Degraded, not dead"); each ends with everything well again, without anybody's help.
+ */
+
+const takeoverMs = 10_000;
+const recoveryMs = 30_000;
+
+// Servers start, die and come back on whatever machine this is.
+jest.setTimeout(120_000);
+
+describe('degraded, not dead', () => {
+  let system: TestSystem;
+  let space: TestSpace;
+  let sink: HttpSink;
+  let doors: Door[];
+  let folder: string;
+  let natsConfig: string;
+
+  /** The disk of NATS: so much and no more. */
+  const natsDisk = (size: string) => writeFileSync(natsConfig, `jetstream { max_file_store: ${size} }\n`);
+
+  beforeAll(async () => {
+    folder = mkdtempSync(path.join(tmpdir(), 'keyturn-degraded-'));
+    natsConfig = path.join(folder, 'nats.conf');
+    natsDisk('1GB');
+    [system, sink] = await Promise.all([
+      startSystem({
+        ...{ gateways: 2, dataServices: 2, webhookServices: 2, dispatchers: 2 },
+        ownPostgres: true,
+        natsConfigFile: natsConfig,
+        env: {
+          WEBHOOK_RETRY_SCHEDULE: '300ms,300ms,1s,1s,2s,2s',
+          WEBHOOK_RETRY_JITTER: 'false',
+          WEBHOOK_LEASE: '3s',
+          WEBHOOK_TIMEOUT: '15s',
+        },
+      }),
+      HttpSink.start(),
+    ]);
+    space = await TestSpace.make(system);
+    doors = (['api-gateway', 'api-gateway#2'] as const).map(
+      (instance) => new Door(system.gatewayUrl(instance), { 'x-api-key': space.key }),
+    );
+    const made = await space.door.post('/api/v1/webhooks', {
+      name: 'CRM',
+      url: sink.url('/hook'),
+      events: ['note.created'],
+    });
+    expect(made.status).toBe(201);
+  }, 90_000);
+
+  afterAll(async () => {
+    await system.stop();
+    await sink.stop();
+    rmSync(folder, { recursive: true });
+  });
+
+  beforeEach(() => sink.answer({}));
+
+  let lastId = 0;
+  const note = (size = 0) => ({
+    type: 'note.created',
+    data: { id: ++lastId, subject: `note ${lastId}`, ...(size ? { note: 'x'.repeat(size) } : {}) },
+  });
+  const publish = async (count = 1, size = 0): Promise<number[]> => {
+    const events = Array.from({ length: count }, () => note(size));
+    await system.publish(space.id, events);
+    return events.map(({ data }) => data.id);
+  };
+  const timesDelivered = (id: number) =>
+    sink.requests.filter(({ body }) => (JSON.parse(body.toString()) as { data: { id: number } }).data.id === id).length;
+
+  /** Every one of these can be read, and has reached its receiver once. */
+  const expectThere = async (ids: readonly number[], timeoutMs = recoveryMs) => {
+    for (const door of doors)
+      await waitFor(
+        `the notes ${ids.join(', ')} to be read and delivered`,
+        async () =>
+          (await door.get(`/api/v1/notes/${ids.at(-1)}`)).status === 200 && ids.every((id) => timesDelivered(id) > 0),
+        timeoutMs,
+      );
+    expect(ids.filter((id) => timesDelivered(id) !== 1)).toEqual([]);
+  };
+
+  const timed = async (work: () => Promise<Answer>) => {
+    const started = performance.now();
+    const answer = await work();
+    return { answer, ms: performance.now() - started };
+  };
+
+  /** Told within two seconds, in the shape of the surface, to come back: reads, webhooks and feed alike, on both gateways. */
+  const expectUnavailable = async (paths = ['/notes', '/notes/1', '/webhooks', '/events']) => {
+    const asked = doors.flatMap((door) => paths.map((each) => timed(() => door.get(`/api/v1${each}`))));
+    for (const { answer, ms } of await Promise.all(asked)) {
+      expect([answer.status, answer.json.error?.code, answer.text]).toEqual([503, 'INTERNAL_ERROR', answer.text]);
+      expect(answer.headers['retry-after']).toBe('1');
+      expect(answer.headers['content-type']).toBe('application/json; charset=utf-8');
+      expect(ms).toBeLessThan(2_000);
+    }
+    for (const door of doors) expect((await door.get('/api/v1/health')).status).toBe(200);
+  };
+
+  const readiness = async (instance: InstanceName) => (await fetch(`${system.managementUrl(instance)}/readyz`)).status;
+  const liveness = async (instance: InstanceName) => (await fetch(`${system.managementUrl(instance)}/livez`)).status;
+  const expectUnreadyAndAlive = async () => {
+    for (const instance of services) {
+      await waitFor(`${instance} to be unready`, async () => (await readiness(instance)) === 503);
+      expect(await liveness(instance)).toBe(200);
+    }
+  };
+
+  const expectAllReady = async () => {
+    for (const service of services)
+      for (const instance of [service, `${service}#2`] as const)
+        await waitFor(`${instance} to be ready`, async () => (await readiness(instance)) === 200, recoveryMs);
+  };
+
+  async function onDatabase<T>(work: (client: Client) => Promise<T>): Promise<T> {
+    const client = new Client({ connectionString: system.databaseUrl });
+    await client.connect();
+    try {
+      return await work(client);
+    } finally {
+      await client.end();
+    }
+  }
+
+  const nobodyReads = async (client: Client) => {
+    const { rows } = await client.query(
+      `select from pg_stat_activity where application_name in ('data-service walk', 'data-service scan') and state = 'active'`,
+    );
+    return rows.length === 0;
+  };
+
+  it('PostgreSQL away: reads say 503 at once, events wait and nothing is acked', async () => {
+    sink.answer({ status: 500 });
+    const [waiting] = await publish();
+    await sink.received(sink.requests.length + 1);
+    await system.postgres.kill();
+    sink.answer({});
+    sink.clear();
+    const ids = await publish(20);
+    await expectUnavailable();
+    await expectUnreadyAndAlive();
+    expect(sink.requests.filter(({ headers }) => headers['x-webhook-attempt'] === '1')).toEqual([]);
+    await system.postgres.restart();
+    await expectThere([...ids, waiting as number]);
+  });
+
+  it('PostgreSQL slow: reads say 503 within the deadline, and Postgres stops what nobody waits for', async () => {
+    const ids = await publish();
+    await expectThere(ids);
+    await onDatabase(async (client) => {
+      await client.query('begin');
+      await client.query('lock table data.note_state in access exclusive mode');
+      await expectUnavailable(['/notes', `/notes/${ids[0]}`]);
+      // From outside: a transaction sees the activity as it was when it first looked.
+      await waitFor('the statements to be stopped', () => onDatabase(nobodyReads));
+      // Other collections do not stand behind them.
+      expect((await space.door.get('/api/v1/files')).status).toBe(200);
+      await client.query('rollback');
+    });
+    await expectThere(await publish());
+  });
+
+  it('limiter store away: no request is let in uncounted', async () => {
+    await onDatabase(async (client) => {
+      await client.query('begin');
+      await client.query('lock table access.key_state in access exclusive mode');
+      await expectUnavailable();
+      await client.query('rollback');
+    });
+    for (const door of doors)
+      await waitFor('requests to be let in', async () => (await door.get('/api/v1/notes')).status === 200);
+    await expectThere(await publish());
+  });
+
+  it('NATS away: reads say 503 at once, a publisher is told, and what is due is still delivered', async () => {
+    sink.answer({ status: 500 });
+    const [waiting] = await publish();
+    await sink.received(sink.requests.length + 1);
+    sink.clear();
+    await system.nats.kill();
+    await expectUnavailable(['/notes', '/notes/1', '/webhooks', '/events', '/events?wait=20']);
+    await expectUnreadyAndAlive();
+    sink.answer({});
+    await waitFor('the retry', () => timesDelivered(waiting as number) > 0);
+    // A service that is told to stop meanwhile has nothing to wait for.
+    const { exitCode, ms } = await system.terminate('webhook-service#2');
+    expect(exitCode).toBe(0);
+    expect(ms).toBeLessThan(15_000);
+    await system.nats.restart();
+    await system.startInstance('webhook-service#2');
+    const ids = await waitFor('the publisher to be back', () => publish(20), recoveryMs);
+    await expectThere(ids);
+  });
+
+  it('one gateway away: the other goes on', async () => {
+    await system.kill('api-gateway#2');
+    expect((await doors[0]?.get('/api/v1/notes'))?.status).toBe(200);
+    await system.startInstance('api-gateway#2');
+    doors[1] = new Door(system.gatewayUrl('api-gateway#2'), { 'x-api-key': space.key });
+    await expectThere(await publish());
+  });
+
+  it('one data-service away: reads go on, and events are applied by the other', async () => {
+    for (const instance of ['data-service', 'data-service#2'] as const) {
+      const killed = system.kill(instance);
+      const ids = await publish(10);
+      await killed;
+      await waitFor('reads', async () => (await space.door.get('/api/v1/notes')).status === 200, 3_000);
+      await expectThere(ids, takeoverMs);
+      await system.startInstance(instance);
+    }
+  });
+
+  it('every data-service away: reads say 503 at once, webhooks and their history work, events wait', async () => {
+    await Promise.all([system.kill('data-service'), system.kill('data-service#2')]);
+    const ids = await publish(10);
+    await waitFor('NATS to know', async () => (await timed(() => space.door.get('/api/v1/notes'))).ms < 1_000);
+    await expectUnavailable(['/notes', '/notes/1', '/events']);
+    expect((await space.door.get('/api/v1/webhooks')).status).toBe(200);
+    await Promise.all([system.startInstance('data-service'), system.startInstance('data-service#2')]);
+    await expectThere(ids);
+  });
+
+  it('one webhook-service away: the other goes on', async () => {
+    await system.kill('webhook-service');
+    await waitFor('webhooks', async () => (await space.door.get('/api/v1/webhooks')).status === 200, 3_000);
+    await expectThere(await publish());
+    await system.startInstance('webhook-service');
+  });
+
+  it('NATS disk full: a publisher is told, what was taken is delivered, and room is enough to go on', async () => {
+    await system.nats.kill();
+    natsDisk('1MB');
+    await system.nats.restart();
+    await expectAllReady();
+    const taken = await waitFor('the publisher to be back', () => publish(1), recoveryMs);
+    const big = 60_000;
+    const refusal = await publishUntilRefused(taken, big);
+    expect(refusal).toMatchObject({ api_error: { description: 'insufficient resources' } });
+    for (const door of doors) expect((await door.get('/api/v1/notes')).status).toBe(200);
+    await system.nats.kill();
+    natsDisk('1GB');
+    await system.nats.restart();
+    await expectAllReady();
+    taken.push(...(await waitFor('the publisher to be back', () => publish(1), recoveryMs)));
+    await expectThere(taken);
+  });
+
+  /** The ids of what was taken go to `taken`; what was refused is not there, and its publisher knows. */
+  async function publishUntilRefused(taken: number[], size: number): Promise<unknown> {
+    for (let tries = 0; tries < 100; tries++) {
+      try {
+        taken.push(...(await publish(1, size)));
+      } catch (error) {
+        return error;
+      }
+    }
+    throw new Error('the disk does not get full');
+  }
+
+  it('PostgreSQL disk full: reads go on, events wait, changes say 503', async () => {
+    // What Postgres says itself when a table cannot grow; a disk that is really full needs rights that a test has not.
+    await onDatabase(async (client) => {
+      await client.query(
+        `create function public.disk_full() returns trigger language plpgsql as
+         $$ begin raise exception 'could not extend file: No space left on device' using errcode = '53100'; end $$`,
+      );
+      for (const table of ['data.note', 'webhooks.endpoint'])
+        await client.query(
+          `create trigger disk_full before insert on ${table} for each statement execute function public.disk_full()`,
+        );
+    });
+    const interruptions = () =>
+      (['data-service', 'data-service#2'] as const)
+        .flatMap((instance) => system.logs(instance))
+        .filter(({ message }) => message === 'applying is interrupted').length;
+    const before = interruptions();
+    const ids = await publish(10);
+    for (const door of doors) expect((await door.get('/api/v1/notes')).status).toBe(200);
+    const { answer, ms } = await timed(() =>
+      space.door.post('/api/v1/webhooks', { name: 'late', url: sink.url('/late'), events: ['note.created'] }),
+    );
+    expect([answer.status, answer.headers['retry-after'], answer.text]).toEqual([503, '1', answer.text]);
+    expect(ms).toBeLessThan(2_000);
+    await waitFor('the applier to have tried twice', () => interruptions() >= before + 2);
+    expect((await space.door.get(`/api/v1/notes/${ids[0]}`)).status).toBe(404);
+    expect(ids.filter((id) => timesDelivered(id) > 0)).toEqual([]);
+    await onDatabase((client) => client.query('drop function public.disk_full() cascade'));
+    await expectThere(ids);
+  });
+});

@@ -54,6 +54,18 @@ describe.each(programs)('what goes into the image of %s', (program) => {
     expect(without).toEqual([]);
   });
 
+  it('has what it looks up by name at run time, which following imports does not find', () => {
+    const text = readFileSync(path.join(folder, 'main.js'), 'utf8');
+    const names = [...text.matchAll(/\brequire\.resolve\(["']([^"']+)["']\)/g)].map(([, name]) => name as string);
+    expect(names.filter((name) => !files.includes(path.join('node_modules', name)))).toEqual([]);
+    if (program === 'api-gateway')
+      expect(files).toEqual(
+        expect.arrayContaining(
+          ['swagger-ui-bundle.js', 'swagger-ui.css'].map((file) => `node_modules/swagger-ui-dist/${file}`),
+        ),
+      );
+  });
+
   it('runs on its own: it loads all it needs and asks for its settings', () => {
     const { status, stderr, stdout } = spawnSync(process.execPath, ['main.js'], {
       cwd: folder,

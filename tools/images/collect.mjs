@@ -15,20 +15,11 @@ import { build } from 'esbuild';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 
-/** Files that are read by name at run time and so are invisible to whoever follows imports: package → what of it. */
-const readByName = {
-  'swagger-ui-dist': [
-    'absolute-path.js',
-    'favicon-16x16.png',
-    'favicon-32x32.png',
-    'index.css',
-    'oauth2-redirect.html',
-    'oauth2-redirect.js',
-    'swagger-ui-bundle.js',
-    'swagger-ui-standalone-preset.js',
-    'swagger-ui.css',
-  ],
-};
+/**
+ * Packages that are found by `require.resolve` and read file by file at run time, and so are invisible to whoever follows
+ * imports: package → what of it.
+ */
+const readByName = { 'swagger-ui-dist': ['swagger-ui-bundle.js', 'swagger-ui.css'] };
 
 const words = process.argv.slice(2);
 const [app, folder] = words.filter((word) => word !== '--build');
@@ -108,9 +99,16 @@ for (const input of Object.keys(metafile.inputs)) {
     if (isPackage) packages.set(here.join('/'), path.dirname(manifest));
   }
 }
-for (const [name, files] of Object.entries(readByName)) {
-  const source = packages.get(name);
-  for (const file of source ? files : []) want([name, file], path.join(source, file));
+const resolved = [...(await readFile(built, 'utf8')).matchAll(/\brequire\.resolve\(["']((?:@[^/"']+\/)?[^/"']+)/g)];
+for (const name of new Set(resolved.map(([, found]) => found))) {
+  const files = readByName[name];
+  if (!files) {
+    console.error(`collect: ${app} reads files of ${name}; readByName has to say which`);
+    process.exit(1);
+  }
+  const source = path.join(root, 'node_modules', name);
+  packages.set(name, source);
+  for (const file of ['package.json', ...files]) want([name, file], path.join(source, file));
 }
 for (const [name, source] of packages)
   for (const entry of await readdir(source, { withFileTypes: true }))

@@ -1,18 +1,27 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, readdirSync, readFileSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
 
 const execute = promisify(execFile);
+
+/** How storage is kept (build.sh). */
+const driver = process.env.STORAGE_DRIVER ?? 'vfs';
 
 /** Where a container finds its secrets. */
 const secretsFolder = '/run/keyturn';
 
 /**
  * Isolation by chroot has no option for a read-only root file system. It does bind the container's folder, though, and a
- * folder that is read-only in the mount namespace around it stays so inside.
+ * folder that is read-only in the mount namespace around it stays so inside. In /run buildah itself makes files, and takes
+ * them away; no user of a program may write there.
  */
-const onReadOnlyRoot = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"';
+const onReadOnlyRoot = [
+  'mount --bind "$0" "$0"',
+  'mount -o remount,bind,ro "$0"',
+  'mount -t tmpfs -o mode=755,size=1m tmpfs "$0/run"',
+  'exec "$@"',
+].join(' && ');
 
 /** What an image says of itself. */
 export interface ImageFacts {
@@ -73,9 +82,7 @@ export class Buildah {
     await this.run('config', ...settings, name);
     const root = (await this.run('mount', name)).trim();
     // Buildah makes what it mounts something on, and cannot once the root is read-only.
-    mkdirSync(path.join(root, secretsFolder), { recursive: true });
-    for (const file of ['run/.containerenv', 'etc/hosts', 'etc/resolv.conf'])
-      closeSync(openSync(path.join(root, file), 'a'));
+    for (const file of ['etc/hosts', 'etc/resolv.conf']) closeSync(openSync(path.join(root, file), 'a'));
     const { entrypoint } = await this.inspect(image);
     return new Container(name, entrypoint, (words) =>
       spawn('unshare', ['--mount', 'sh', '-c', onReadOnlyRoot, root, 'buildah', ...this.where, ...words]),
@@ -88,11 +95,12 @@ export class Buildah {
 
   private get where(): string[] {
     const { work } = this;
-    return ['--root', path.join(work, 'storage'), '--runroot', path.join(work, 'runtime'), '--storage-driver', 'vfs'];
+    return ['--root', path.join(work, 'storage'), '--runroot', path.join(work, 'runtime'), '--storage-driver', driver];
   }
 
   private layerSizes(): Map<string, number> {
-    const layers = JSON.parse(readFileSync(path.join(this.work, 'storage/vfs-layers/layers.json'), 'utf8')) as {
+    const file = path.join(this.work, 'storage', `${driver}-layers`, 'layers.json');
+    const layers = JSON.parse(readFileSync(file, 'utf8')) as {
       'diff-digest'?: string;
       'diff-size'?: number;
     }[];

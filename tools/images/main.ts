@@ -263,7 +263,7 @@ async function main(): Promise<void> {
   });
   console.log(`\n${table(headings, rows)}\n`);
   console.log(
-    `A service serves on for ${drainDelay} after SIGTERM here (DRAIN_DELAY). Every layer was the same when built twice.`,
+    `A service serves on for ${drainDelay} after SIGTERM here (DRAIN_DELAY). What all layers are made of was the same when built twice.`,
   );
 }
 

@@ -24,6 +24,7 @@ const space = {
 const webhook = {
   ...{ id: 'wh_7', name: 'CRM', url: 'https://a.example/', events: ['file.*'], isActive: true, status: 'active' },
   ...{ rateLimit: null, ordering: 'none', retrySchedule: null, thin: false, filter: null, headerNames: [] },
+  ...{ signatureScheme: 'v1', previousSchemeUntil: null, publicKey: null, publicKeysPath: null },
   ...{ disabledReason: null, previousSecretUntil: null, createdAt: space.createdAt, updatedAt: space.createdAt },
 };
 

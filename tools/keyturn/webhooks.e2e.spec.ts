@@ -86,6 +86,9 @@ describe('webhooks, deliveries, replays and the feed from the command line', () 
     expect(await json('webhooks', 'update', made.id, '--thin', 'false', ...none)).toMatchObject({
       ...{ thin: false, filter: null, rateLimit: null, retrySchedule: null, headerNames: [], ordering: 'record' },
     });
+    const scheme = ['--signature-scheme', 'v1a'];
+    expect(await json('webhooks', 'update', made.id, ...scheme)).toMatchObject({ signatureScheme: 'v1a' });
+    expect((await run(['webhooks', 'get', made.id])).out).toMatch(/\npublic key +whpk_.*\nkeys at +\/\.well-known\//);
     expect(await json('webhooks', 'test', made.id)).toMatchObject({ event: 'webhook.test', status: 'success' });
     expect(await json('webhooks', 'pause', made.id)).toMatchObject({ status: 'paused' });
     const paused = await json<{ webhooks: Webhook[] }>('webhooks', 'list', '--status', 'paused');

@@ -32,6 +32,7 @@ const settings = {
     description: 'conditions by resource, or none: {"file":[{"field":"listPrice","operator":"gte","value":500000}]}',
   },
   headers: { value: 'JSON', description: 'headers of every delivery, or none: {"X-Tenant":"acme"}' },
+  'signature-scheme': { value: 'v1|v1a', description: 'HMAC with the secret, or Ed25519 with a key pair of its own' },
 } as const satisfies Record<string, Flag>;
 
 const isNone = (text: string) => text === 'none';
@@ -72,6 +73,7 @@ function inputOf(flags: Call['flags']): Record<string, unknown> {
     thin: trueOrFalse(flags, 'thin'),
     filter: json(flags, 'filter'),
     headers: json(flags, 'headers'),
+    signatureScheme: flags['signature-scheme'],
   });
 }
 
@@ -90,6 +92,9 @@ function webhookCard(webhook: Webhook & { signingSecret?: string }): string {
     payload: webhook.thin ? 'thin' : 'whole',
     filter: webhook.filter === null ? null : JSON.stringify(webhook.filter),
     headers: webhook.headerNames.join(', ') || null,
+    signature: webhook.signatureScheme,
+    ...(webhook.publicKey === null ? {} : { 'public key': webhook.publicKey, 'keys at': webhook.publicKeysPath }),
+    ...(webhook.previousSchemeUntil === null ? {} : { 'old scheme until': webhook.previousSchemeUntil }),
     ...(webhook.previousSecretUntil === null ? {} : { 'old secret until': webhook.previousSecretUntil }),
     created: webhook.createdAt,
     updated: webhook.updatedAt,

@@ -59,7 +59,7 @@ export async function benchDeliveries(options: DeliveriesOptions): Promise<void>
   }
 }
 
-interface Sink {
+export interface Sink {
   readonly origin: string;
   report(): Promise<SinkReport>;
   /** Answers when so many have come: asking all the time would take from what is measured. */
@@ -68,7 +68,7 @@ interface Sink {
   stop(): void;
 }
 
-async function startSink(): Promise<Sink> {
+export async function startSink(): Promise<Sink> {
   const child = fork(process.argv[1] as string, ['sink'], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
   const [origin] = (await once(child, 'message')) as [string];
   return {

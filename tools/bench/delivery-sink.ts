@@ -11,6 +11,10 @@ export interface SinkReport {
   readonly delays: readonly number[];
 }
 
+/** Endpoints of the same server that are no good, and not counted. */
+export const hangingPath = '/hangs';
+export const failingPath = '/fails';
+
 /**
  * A receiver in a process of its own: `POST` is answered 200, `GET /report` tells, `GET /report?from=N` tells when there have
  * been so many, and `GET /reset` tells and forgets. Reference and product send to this one.
@@ -38,6 +42,11 @@ export async function serveSink(): Promise<string> {
     const chunks: Buffer[] = [];
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
     request.on('end', () => {
+      if (request.url === hangingPath) return;
+      if (request.url === failingPath) {
+        response.writeHead(503).end();
+        return;
+      }
       count++;
       last = Date.now();
       first ||= last;

@@ -3,13 +3,15 @@ import { parseArgs } from 'node:util';
 import { probeLiveEvents } from './applying';
 import type { LoadPlan } from './load';
 import { benchDeliveries } from './deliveries';
+import { benchHistory } from './history';
+import { benchNeighbours } from './neighbours';
 import { serveSink } from './delivery-sink';
 import { runLoad } from './load';
 import { benchReads } from './reads';
 import { serveReference } from './reads.reference';
 
 /**
- * `npm run bench -- reads | deliveries`: figures as JSON lines on stdout, progress on stderr. The other words are processes
+ * `npm run bench -- reads | deliveries | neighbours | history`: figures as JSON lines on stdout, progress on stderr. The other words are processes
  * that a benchmark starts for itself.
  */
 async function main([command, ...rest]: readonly string[]): Promise<void> {
@@ -28,6 +30,19 @@ async function main([command, ...rest]: readonly string[]): Promise<void> {
         options: { events: { type: 'string', default: '20000' }, seconds: { type: 'string', default: '20' } },
       });
       await benchDeliveries({ events: Number(values.events), seconds: Number(values.seconds) });
+      break;
+    }
+    case 'history': {
+      const { values } = parseArgs({ args: [...rest], options: { rows: { type: 'string', default: '5000000' } } });
+      await benchHistory({ rows: Number(values.rows) });
+      break;
+    }
+    case 'neighbours': {
+      const { values } = parseArgs({
+        args: [...rest],
+        options: { seconds: { type: 'string', default: '15' }, backlog: { type: 'string', default: '50000' } },
+      });
+      await benchNeighbours({ seconds: Number(values.seconds), backlog: Number(values.backlog) });
       break;
     }
     case 'sink': {
@@ -55,7 +70,7 @@ async function main([command, ...rest]: readonly string[]): Promise<void> {
       return;
     }
     default:
-      throw new Error('say which benchmark: npm run bench -- reads, or npm run bench -- deliveries');
+      throw new Error('say which benchmark: npm run bench -- reads | deliveries | neighbours | history');
   }
   process.exit(0);
 }

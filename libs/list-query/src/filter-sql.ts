@@ -37,7 +37,9 @@ function equals(column: ColumnMapping, value: FilterValue, values: Values): stri
 
 function withinDay(column: ColumnMapping, day: FilterValue, values: Values): string {
   const { start, end } = hoursOf(day, values);
-  return `${column.sql} >= ${start} and ${column.sql} < ${end}`;
+  const { implies } = column;
+  const range = `${column.sql} >= ${start} and ${column.sql} < ${end}`;
+  return implies ? `${range} and ${implies.from(start)} and ${implies.upTo(end)}` : range;
 }
 
 function hoursOf(day: FilterValue, values: Values): { start: string; end: string } {
@@ -63,25 +65,32 @@ function compare(
       if (isDay(column, value)) return `(${sql} is null or not (${withinDay(column, value, values)}))`;
       return `${sql} is distinct from ${values.add(value, column.type)}`;
     default:
-      if (isDay(column, value)) return compareDay(sql, operator, value, values);
-      return `${column.key} ${signs[operator]} ${keyOf(column, values.add(value, column.type))}`;
+      return ranged(column, operator, value, values);
   }
+}
+
+function ranged(column: ColumnMapping, operator: keyof typeof signs, value: FilterValue, values: Values): string {
+  const { bound, sign } = isDay(column, value)
+    ? boundOfDay(operator, hoursOf(value, values))
+    : { bound: keyOf(column, values.add(value, column.type)), sign: signs[operator] };
+  const range = `${column.key} ${sign} ${bound}`;
+  if (!column.implies) return range;
+  return `(${range} and ${operator.startsWith('g') ? column.implies.from(bound) : column.implies.upTo(bound)})`;
 }
 
 const keyOf = (column: ColumnMapping, sql: string) => (column.key === column.sql ? sql : foldedKey(sql));
 
 /** After a day is from its end on; up to a day is until its end. */
-function compareDay(sql: string, operator: keyof typeof signs, day: FilterValue, values: Values): string {
-  const { start, end } = hoursOf(day, values);
+function boundOfDay(operator: keyof typeof signs, { start, end }: { readonly start: string; readonly end: string }) {
   switch (operator) {
     case 'gt':
-      return `${sql} >= ${end}`;
+      return { sign: '>=', bound: end };
     case 'gte':
-      return `${sql} >= ${start}`;
+      return { sign: '>=', bound: start };
     case 'lt':
-      return `${sql} < ${start}`;
+      return { sign: '<', bound: start };
     case 'lte':
-      return `${sql} < ${end}`;
+      return { sign: '<', bound: end };
   }
 }
 

@@ -11,6 +11,14 @@ export interface ColumnMapping {
   /** There is a btree on `(space_id, key, id)`; for the id itself, on `(space_id, id)`. */
   readonly indexed: boolean;
   readonly nullable: boolean;
+  /** What a range of this column says of another one, so that a walk along that one's index begins and ends near the range. */
+  readonly implies?: ImpliedRange;
+}
+
+/** Predicates that hold wherever the column is at least, or at most, the value that is given as SQL. */
+export interface ImpliedRange {
+  readonly from: (value: string) => string;
+  readonly upTo: (value: string) => string;
 }
 
 /**

@@ -58,7 +58,7 @@ export const resend = statement(
      returning delivery_id
    )
    update webhooks.delivery d
-   set status = 'pending', troubled = false, next_retry_at = null, max_attempts = chosen.attempts + chosen.round
+   set status = 'pending', next_retry_at = null, max_attempts = chosen.attempts + chosen.round
    from chosen join queued on queued.delivery_id = chosen.id
    where d.id = chosen.id and d.day = chosen.day
    returning d.endpoint_id`,

@@ -11,7 +11,7 @@ import {
   type ListQuery,
   type ListReply,
 } from '@keyturn/contracts';
-import { listStatement, mapColumns, type ListRow, type TableMapping } from '@keyturn/list-query';
+import { listStatement, mapColumns, type ColumnMapping, type ListRow, type TableMapping } from '@keyturn/list-query';
 import type { Database } from '@keyturn/platform/database';
 
 interface DeliveryRow {
@@ -58,12 +58,32 @@ interface DeliveryKey {
   readonly day: string;
 }
 
+/**
+ * Ids are drawn in the transaction whose beginning is `created_at`, and no statement takes as long as this: so what was created
+ * so much earlier than another delivery has the lower id.
+ */
+const longestAcceptance = `interval '1 minute'`;
+const columns = mapColumns(deliveryList, { notNull: ['event', 'status', 'attempts'] });
+const nearest = (condition: string, order: 'asc' | 'desc') =>
+  `(select near.id from webhooks.delivery near where near.endpoint_id = $2::bigint and near.created_at ${condition}
+    order by near.created_at ${order} limit 1)`;
+
 /** `$2` is the webhook. A page is a list of keys; the rows are read by them. */
 const allDeliveries: TableMapping = {
   table: 'webhooks.delivery',
   parameters: [{ sql: 'r.endpoint_id', type: 'bigint' }],
   json: `r.id || ':' || r.day`,
-  columns: mapColumns(deliveryList, { notNull: ['event', 'status', 'attempts'] }),
+  columns: {
+    ...columns,
+    createdAt: {
+      ...(columns['createdAt'] as ColumnMapping),
+      implies: {
+        from: (moment) => `r.id >= coalesce(${nearest(`< ${moment} - ${longestAcceptance}`, 'desc')}, 0)`,
+        upTo: (moment) =>
+          `r.id <= coalesce(${nearest(`> ${moment} + ${longestAcceptance}`, 'asc')}, 9223372036854775807)`,
+      },
+    },
+  },
   search: `lower(r.event || chr(10) || coalesce(r.error, ''))`,
   total: `select sum(deliveries)::bigint from webhooks.endpoint_day where endpoint_id = $2::bigint`,
 };
@@ -91,8 +111,14 @@ function mappingFor(query: ListQuery): TableMapping {
       (operator === 'eq' || operator === 'in') &&
       values.every((value) => statuses.includes(value));
   if (query.filters.some(only(waitingStatuses))) return waiting;
-  return query.filters.some(only(troubledStatuses)) ? troubled : allDeliveries;
+  return query.filters.some(only(troubledStatuses)) || query.filters.some(isCodeOfTrouble) ? troubled : allDeliveries;
 }
+
+/** What has answered like that is troubled for good, until an attempt succeeds. */
+const isCodeOfTrouble = ({ field, operator, values }: Filter): boolean =>
+  field === 'responseStatus' &&
+  (operator === 'eq' || operator === 'in') &&
+  values.every((value) => typeof value === 'number' && (value < 200 || value > 299));
 
 /** Deliveries as their owner sees them (T-092). */
 export class DeliveryStore {

@@ -64,7 +64,7 @@ export const release = statement(
      returning q.delivery_id, q.day, q.status_before
    ), ended as (
      update webhooks.delivery d
-     set status = coalesce(gone.status_before, 'cancelled'), troubled = gone.status_before is distinct from 'success',
+     set status = coalesce(gone.status_before, 'cancelled'), troubled = d.troubled or gone.status_before is distinct from 'success',
          next_retry_at = null
      from gone where d.id = gone.delivery_id and d.day = gone.day
    )

@@ -139,7 +139,7 @@ export const step = statement(
      on conflict (delivery_id) do nothing
    ), renewed as (
      update webhooks.delivery d
-     set status = 'pending', troubled = false, next_retry_at = null, max_attempts = g.found_attempts + g.round, replay_id = g.replay_id
+     set status = 'pending', next_retry_at = null, max_attempts = g.found_attempts + g.round, replay_id = g.replay_id
      from given g where g.again and d.id = g.found_id and d.day = g.day
    )
    select count(*)::int as matched, max(sequence) as last, coalesce(bool_or(ordered and not dry_run), false) as ordered from wanted`,
@@ -191,7 +191,7 @@ export const cancelWaiting = statement(
      returning q.delivery_id, q.day, q.status_before
    )
    update webhooks.delivery d
-   set status = coalesce(gone.status_before, 'cancelled'), troubled = gone.status_before is distinct from 'success',
+   set status = coalesce(gone.status_before, 'cancelled'), troubled = d.troubled or gone.status_before is distinct from 'success',
        next_retry_at = null
    from gone where d.id = gone.delivery_id and d.day = gone.day`,
 );

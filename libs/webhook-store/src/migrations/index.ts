@@ -5,6 +5,7 @@ import { EndpointHealth1763600200000 } from './1763600200000-endpoint-health';
 import { Replays1763600300000 } from './1763600300000-replays';
 import { DaysOfTheOwner1763600350000 } from './1763600350000-days-of-the-owner';
 import { SignatureSchemes1763600450000 } from './1763600450000-signature-schemes';
+import { DeliveriesByTime1763600500000 } from './1763600500000-deliveries-by-time';
 
 /** In order; forward only. */
 export const webhookMigrations: readonly MigrationClass[] = [
@@ -14,4 +15,5 @@ export const webhookMigrations: readonly MigrationClass[] = [
   Replays1763600300000,
   DaysOfTheOwner1763600350000,
   SignatureSchemes1763600450000,
+  DeliveriesByTime1763600500000,
 ];

@@ -324,7 +324,7 @@ function plansOf(log: string): string {
   const plans = new Map<string, string>();
   for (const entry of log.split(/\n(?=\d{4}-\d\d-\d\d )/)) {
     const plan = /duration: [\d.]+ ms {2}plan:[^]*/.exec(entry)?.[0];
-    if (plan) plans.set(plan.slice(plan.indexOf('Query Text'), plan.indexOf('Query Text') + 400), plan);
+    if (plan) plans.set(plan.slice(plan.indexOf('Query Text'), plan.indexOf('Query Parameters')), plan);
   }
   if (!plans.size) return 'No statement took longer than 20 ms.';
   return `Plans of the statements that took longer than 20 ms:\n${[...plans.values()].join('\n')}`;

@@ -60,7 +60,7 @@ export function planList(mapping: TableMapping, query: ListQuery): ListPlan {
   const table = textsAlone(mapping, query) ? (mapping.jsonTable ?? mapping.table) : mapping.table;
   return {
     strategy: 'walk',
-    sessions: chosen ? 'scan' : 'walk',
+    sessions: chosen && !mapping.narrow ? 'scan' : 'walk',
     sort,
     table,
     deferred: table !== (mapping.jsonTable ?? mapping.table) || offsetOf(query) > BigInt(shallowOffset),

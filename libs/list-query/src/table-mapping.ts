@@ -29,6 +29,8 @@ export interface TableMapping {
   readonly table: string;
   /** Predicates that always hold: a view of a resource. A partial index may have the same. */
   readonly where?: readonly string[];
+  /** Its predicates leave little to pass by, so a walk keeps to the index of its sort, whatever the planner expects. */
+  readonly narrow?: boolean;
   /** Columns that must equal a value given with each request: the webhook of a list of deliveries. */
   readonly parameters?: readonly { readonly sql: string; readonly type: ColumnType }[];
   /** One row as JSON text. */

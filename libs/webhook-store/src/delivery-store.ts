@@ -111,8 +111,16 @@ function mappingFor(query: ListQuery): TableMapping {
       (operator === 'eq' || operator === 'in') &&
       values.every((value) => statuses.includes(value));
   if (query.filters.some(only(waitingStatuses))) return waiting;
-  return query.filters.some(only(troubledStatuses)) || query.filters.some(isCodeOfTrouble) ? troubled : allDeliveries;
+  if (query.filters.some(only(troubledStatuses))) return troubled;
+  if (query.filters.some(isCodeOfTrouble)) return { ...troubled, narrow: true };
+  return query.filters.some(isTime) ? { ...allDeliveries, narrow: true } : allDeliveries;
 }
+
+/** One range, or one day: a walk begins at its end. */
+const isTime = ({ field, operator, values: [value, ...others] }: Filter): boolean =>
+  field === 'createdAt' &&
+  others.length === 0 &&
+  (['gt', 'gte', 'lt', 'lte'].includes(operator) || (operator === 'eq' && !String(value).includes('T')));
 
 /** What has answered like that is troubled for good, until an attempt succeeds. */
 const isCodeOfTrouble = ({ field, operator, values }: Filter): boolean =>

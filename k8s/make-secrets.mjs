@@ -74,7 +74,7 @@ function production() {
   const services = word();
   const databaseUrl = (user, password, service = 'postgres-rw') =>
     `postgres://${user}:${password}@${service}:5432/keyturn?sslmode=verify-full&sslrootcert=/run/keyturn/postgres-ca.crt`;
-  const natsUrl = `nats://services:${services}@nats:4222`;
+  const natsUrl = `tls://services:${services}@nats:4222`;
   return [
     shared(),
     login('postgres-owner', 'keyturn', owner),

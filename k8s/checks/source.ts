@@ -20,7 +20,9 @@ export function settingsInCode(): Map<string, 'secret' | 'open'> {
     for (const [, kind, name] of text.matchAll(/\bsetting\s*\.(\w+)(?:<[^>]*>)?\(\s*'([A-Z][A-Z0-9_]*)'/g))
       found.set(
         name as string,
-        /^(secret|secrets|optionalSecret|url|optionalUrl)$/.test(kind as string) ? 'secret' : 'open',
+        /^(secret|secrets|optionalSecret|url|optionalUrl|databaseUrl|optionalDatabaseUrl)$/.test(kind as string)
+          ? 'secret'
+          : 'open',
       );
   return found;
 }

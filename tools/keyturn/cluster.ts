@@ -12,6 +12,8 @@ const clusterSettings = {
   natsUrl: setting.optionalUrl('NATS_URL'),
   natsCreds: setting.optionalText('NATS_CREDS'),
   natsCa: setting.optionalText('NATS_CA'),
+  natsCert: setting.optionalText('NATS_CERT'),
+  natsKey: setting.optionalText('NATS_KEY'),
   adminToken: setting.optionalSecret('ADMIN_TOKEN'),
 };
 
@@ -34,7 +36,11 @@ export class Cluster {
     try {
       await link.whenConnected();
     } catch (cause) {
-      throw new ApiError('UNAVAILABLE', `NATS does not answer at ${withoutPassword(natsUrl)}`, { cause });
+      throw new ApiError(
+        'UNAVAILABLE',
+        `NATS does not answer at ${withoutPassword(natsUrl)}: ${(cause as Error).message}`,
+        { cause },
+      );
     }
     return new Cluster(link, adminToken);
   }

@@ -3,7 +3,7 @@ import { commonSettings, setting, type SettingsOf } from '@keyturn/platform/conf
 export const dataSettings = {
   ...commonSettings,
   /** A streaming replica for reads. */
-  databaseReadUrl: setting.optionalUrl('DATABASE_READ_URL'),
+  databaseReadUrl: setting.optionalDatabaseUrl('DATABASE_READ_URL'),
   /** Connections for requests that walk an index: short, and most of the traffic. */
   readConnections: setting.integer('READ_CONNECTIONS', 8, { min: 1, max: 200 }),
   /** Connections for filters, search and other lists whose cost depends on the Space. */

@@ -1,5 +1,6 @@
 export { Administration } from './administration';
 export { FreshNats, freshNats } from './brokers';
+export { type Certificate, type CertificateOptions, TestAuthority } from './certificates';
 export { type DatabaseTemplate, type FreshDatabase, freshDatabase } from './databases';
 export { type Answer, HttpSink, type ReceivedRequest, type Script, type SinkOptions } from './http-sink';
 export { FreshPostgres } from './postgres';

@@ -12,11 +12,12 @@ export class FreshPostgres {
     private readonly folder: LeashedFolder,
   ) {}
 
-  static async start(): Promise<FreshPostgres> {
+  static async start(more: Pick<PostgresOptions, 'tls'> = {}): Promise<FreshPostgres> {
     const folder = LeashedFolder.make('postgres');
     // As root, PostgreSQL runs under another account, which has to enter.
     chmodSync(folder.path, 0o755);
     const options = {
+      ...more,
       dataDir: path.join(folder.path, 'data'),
       logFile: path.join(folder.path, 'postgres.log'),
       password: randomBytes(12).toString('hex'),

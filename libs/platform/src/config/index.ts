@@ -71,6 +71,28 @@ function url(variable: string, text: string): string {
   return text;
 }
 
+/** The driver takes other modes too: some of them talk to whoever answers. */
+const sslModes = ['disable', 'verify-full'];
+
+/** The files are read again at every connection; here only to say at start what would not work. */
+function databaseUrl(variable: string, text: string): string {
+  const { searchParams } = new URL(url(variable, text));
+  const mode = searchParams.get('sslmode');
+  if (mode !== null && !sslModes.includes(mode))
+    throw new Wrong(`${variable}: sslmode must be ${sslModes.join(' or ')}, not "${mode}"`);
+  for (const name of ['sslrootcert', 'sslcert', 'sslkey']) {
+    const file = searchParams.get(name);
+    if (file === null) continue;
+    if (mode !== 'verify-full') throw new Wrong(`${variable}: ${name} needs sslmode=verify-full`);
+    try {
+      readFileSync(file);
+    } catch (error) {
+      throw new Wrong(`${variable}: ${name} names a file that cannot be read: ${(error as Error).message}`);
+    }
+  }
+  return text;
+}
+
 const list = (text: string) =>
   text
     .split(',')
@@ -111,6 +133,10 @@ export const setting = {
     define(variable, fallback, (raw) => url(variable, raw), { secret: true }),
   optionalUrl: (variable: string) =>
     optional(define(variable, undefined, (raw) => url(variable, raw), { secret: true })),
+  /** Of PostgreSQL, with libpq's parameters for TLS. */
+  databaseUrl: (variable: string) => define(variable, undefined, (raw) => databaseUrl(variable, raw), { secret: true }),
+  optionalDatabaseUrl: (variable: string) =>
+    optional(define(variable, undefined, (raw) => databaseUrl(variable, raw), { secret: true })),
   port: (variable: string, fallback: number) =>
     define(variable, String(fallback), (raw) => integer(variable, raw, 0, 65_535)),
   integer: (variable: string, fallback: number, { min = 0, max = Number.MAX_SAFE_INTEGER } = {}) =>
@@ -227,10 +253,12 @@ export type TracingSettings = SettingsOf<typeof tracingSettings>;
 
 /** What every service reads. */
 export const commonSettings = {
-  databaseUrl: setting.url('DATABASE_URL'),
+  databaseUrl: setting.databaseUrl('DATABASE_URL'),
   natsUrl: setting.url('NATS_URL'),
   natsCreds: setting.optionalText('NATS_CREDS'),
   natsCa: setting.optionalText('NATS_CA'),
+  natsCert: setting.optionalText('NATS_CERT'),
+  natsKey: setting.optionalText('NATS_KEY'),
   streamReplicas: setting.integer('STREAM_REPLICAS', 1, { min: 1, max: 5 }),
   managementPort: setting.port('MANAGEMENT_PORT', 0),
   managementHost: setting.text('MANAGEMENT_HOST', '127.0.0.1'),

@@ -36,6 +36,13 @@ export function isUnavailable(error: unknown): boolean {
   return typeof message === 'string' && driverMessages.test(message);
 }
 
+/** What TLS says of a server that is not the one it should be: OpenSSL's words for a chain, Node's for a name. */
+const distrust =
+  /^(SELF_SIGNED_CERT_IN_CHAIN|DEPTH_ZERO_SELF_SIGNED_CERT|UNABLE_TO_VERIFY_LEAF_SIGNATURE|UNABLE_TO_GET_ISSUER_CERT(_LOCALLY)?|CERT_HAS_EXPIRED|CERT_NOT_YET_VALID|CERT_SIGNATURE_FAILURE|ERR_TLS_CERT_ALTNAME_INVALID)$/;
+
+/** The server's certificate is not trusted. Trying again is right: a certificate that was rotated may be back in a moment. */
+export const isDistrusted = (error: unknown): boolean => distrust.test(String((error as DriverError)?.code));
+
 /** The statement ran into `statement_timeout` (DESIGN §3: 5 s → 503). */
 export const isStatementTimeout = (error: unknown): boolean => (error as DriverError)?.code === '57014';
 
@@ -58,6 +65,11 @@ export const isFaultOfServer = (error: unknown): boolean => error instanceof Dat
 
 export function translate(error: unknown): unknown {
   if (error instanceof ApiError) return error;
+  if (isDistrusted(error))
+    return unavailable(
+      `The certificate of PostgreSQL is not trusted (sslrootcert of DATABASE_URL): ${(error as Error).message}`,
+      error,
+    );
   if (isUnavailable(error)) return unavailable('The database cannot be reached', error);
   if (isStatementTimeout(error)) return unavailable('The query took too long', error);
   return error;

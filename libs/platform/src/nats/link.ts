@@ -4,10 +4,12 @@ import {
   type Authenticator,
   type ConnectionOptions,
   credsAuthenticator,
+  ErrorCode,
   Events,
   type JetStreamClient,
   type JetStreamManager,
   type NatsConnection,
+  type NatsError,
   type Subscription,
 } from 'nats';
 import { unavailable } from '@keyturn/contracts';
@@ -16,8 +18,14 @@ import type { Log } from '../logs';
 export interface NatsSettings {
   readonly natsUrl: string;
   readonly natsCreds?: string | undefined;
+  /** Certificates of the authorities that servers are trusted by. */
   readonly natsCa?: string | undefined;
+  /** What this client shows a server that asks who it is. */
+  readonly natsCert?: string | undefined;
+  readonly natsKey?: string | undefined;
 }
+
+const firstTryEveryMs = 250;
 
 /**
  * The process's one connection to NATS. It is there before the server is: until then, and whenever the server is away,
@@ -29,6 +37,8 @@ export class NatsLink {
   private broken = new AbortController();
   private readonly first: Promise<NatsConnection>;
   private closing = false;
+  /** Why there is no connection yet. */
+  private why = '';
 
   constructor(
     settings: NatsSettings,
@@ -39,14 +49,15 @@ export class NatsLink {
   ) {
     this.first = this.open(settings, options.keepTrying);
     // Whoever waits for it sees the failure; nobody waiting is no reason to end the process.
-    this.first.catch((error: unknown) => this.log.error({ error: String(error) }, 'nats connection failed'));
+    this.first.catch((error: unknown) => {
+      if (!this.closing) this.log.error({ error: String(error) }, 'nats connection failed');
+    });
   }
 
   private async open(settings: NatsSettings, keepTrying: boolean): Promise<NatsConnection> {
-    const connection = await connect({
+    const connection = await this.firstConnection(keepTrying, {
       ...serversOf(settings.natsUrl),
       name: this.name,
-      waitOnFirstConnect: keepTrying,
       maxReconnectAttempts: -1,
       reconnectTimeWait: 250,
       reconnectJitter: 100,
@@ -56,12 +67,27 @@ export class NatsLink {
       timeout: 2_000,
       ignoreClusterUpdates: true,
       ...(settings.natsCreds ? { authenticator: fromFile(settings.natsCreds) } : {}),
-      ...(settings.natsCa ? { tls: { caFile: settings.natsCa } } : {}),
+      ...tlsOf(settings),
     });
     this.current = connection;
     this.up = true;
     void this.watch(connection);
     return connection;
+  }
+
+  /** The library would try again by itself, and keep to itself what is wrong. */
+  private async firstConnection(keepTrying: boolean, options: ConnectionOptions): Promise<NatsConnection> {
+    for (;;) {
+      try {
+        return await connect(options);
+      } catch (error) {
+        const why = complaintOf(error);
+        if (!keepTrying || this.closing) throw new Error(why, { cause: error });
+        if (why !== this.why) this.log.warn({ error: why }, 'nats cannot be reached');
+        this.why = why;
+      }
+      await new Promise((resolve) => setTimeout(resolve, firstTryEveryMs));
+    }
   }
 
   private async watch(connection: NatsConnection): Promise<void> {
@@ -85,7 +111,8 @@ export class NatsLink {
 
   /** The open connection; throws `UNAVAILABLE` while there is none. */
   connection(): NatsConnection {
-    if (!this.current || !this.up) throw unavailable('NATS cannot be reached');
+    if (!this.current) throw unavailable(this.why ? `NATS cannot be reached: ${this.why}` : 'NATS cannot be reached');
+    if (!this.up) throw unavailable('NATS cannot be reached');
     return this.current;
   }
 
@@ -151,6 +178,30 @@ function serversOf(natsUrl: string): Pick<ConnectionOptions, 'servers' | 'user' 
     servers: urls.map(({ host }) => host),
     ...(named ? { user: decodeURIComponent(named.username), pass: decodeURIComponent(named.password) } : {}),
   };
+}
+
+/** `tls://` insists on it, and so do files; where only the server does, the machine's own authorities are asked. */
+function tlsOf({ natsUrl, natsCa, natsCert, natsKey }: NatsSettings): Pick<ConnectionOptions, 'tls'> {
+  if ((natsCert === undefined) !== (natsKey === undefined)) throw new Error('NATS_CERT and NATS_KEY belong together');
+  const wanted = natsUrl.split(',').some((part) => part.trim().startsWith('tls://'));
+  if (!wanted && natsCa === undefined && natsCert === undefined) return {};
+  return {
+    tls: {
+      ...(natsCa === undefined ? {} : { caFile: natsCa }),
+      ...(natsCert === undefined ? {} : { certFile: natsCert, keyFile: natsKey }),
+    },
+  };
+}
+
+/** For whoever has to set it right; the library's own words are codes. */
+function complaintOf(error: unknown): string {
+  const { code, message, chainedError } = error as NatsError;
+  if (code === ErrorCode.ServerOptionNotAvailable) return 'TLS is asked for, and the server has none or wants another';
+  const cause = chainedError ?? (error as Error);
+  const text = cause.message || message || String(error);
+  return code === ErrorCode.Tls || /certificate|TLS|SSL|alert/i.test(text)
+    ? `TLS (NATS_CA, NATS_CERT, NATS_KEY): ${text}`
+    : text;
 }
 
 /** Read at every connection, so that new credentials hold from the next one on, without a restart. */

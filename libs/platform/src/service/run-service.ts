@@ -101,7 +101,7 @@ async function serve<S extends CommonSettings>(definition: ServiceDefinition<S>,
   const { app, url } = await startNest(definition, settings, parts, operations);
   running.app = app;
 
-  await untilReady(health, drain);
+  await untilReady(parts);
   const ready = { service: definition.name, pid: process.pid, managementUrl, ...(url ? { url } : {}) };
   log.info(
     {
@@ -155,21 +155,29 @@ async function startNest<S extends CommonSettings>(
 }
 
 /** False when the process is told to stop before the schema is there. */
-async function untilMigrated(schema: Schema, { database, drain, log }: PlatformParts): Promise<boolean> {
+async function untilMigrated(schema: Schema, { database, drain, health, log }: PlatformParts): Promise<boolean> {
   for (let said = ''; !drain.draining;) {
     // Also where there is no such database or login yet: whoever makes them may be slower than we are.
     const missing = await missingMigrations(database, schema).catch((error: unknown) => String(error));
     if (missing.length === 0) return true;
-    if (String(missing) !== said) log.info({ schema: schema.name, missing }, 'waits for its schema');
-    said = String(missing);
+    const { checks } = missing === 'unknown' ? await health.report() : {};
+    const now = JSON.stringify({ missing, checks });
+    if (now !== said) log.info({ schema: schema.name, missing, checks }, 'waits for its schema');
+    said = now;
     await new Promise((resolve) => setTimeout(resolve, schemaPollMs));
   }
   return false;
 }
 
-async function untilReady(health: Health, drain: Drain): Promise<void> {
-  while (!drain.draining && !(await health.report()).ready)
+async function untilReady({ health, drain, log }: PlatformParts): Promise<void> {
+  for (let said = ''; !drain.draining;) {
+    const { ready, checks } = await health.report();
+    if (ready) return;
+    const now = JSON.stringify(checks);
+    if (now !== said) log.info({ checks }, 'waits for what it needs');
+    said = now;
     await new Promise((resolve) => setTimeout(resolve, readyPollMs));
+  }
 }
 
 interface Running {

@@ -56,6 +56,8 @@ export interface PostgresOptions {
   readonly logFile: string;
   /** Whether data must survive a power cut. */
   readonly durable: boolean;
+  /** Offers TLS with this certificate; a client that shows one has to be known to `clientAuthority`. All in PEM. */
+  readonly tls?: { readonly certificate: string; readonly key: string; readonly clientAuthority?: string };
 }
 
 /** A PostgreSQL server of ours, as a child process that outlives us unless it is stopped. */
@@ -225,6 +227,7 @@ function launch(
     unix_socket_directories: '',
     log_line_prefix: '%m [%p] %a ',
     ...(options.durable ? durable : disposable),
+    ...tlsSettings(account, options),
   };
   const { file, args, ...as } = account.command(postgres, [
     ...['-D', options.dataDir],
@@ -245,6 +248,23 @@ function launch(
     child.once('error', () => resolve());
   });
   return { child, exited };
+}
+
+/** The server reads certificates from files, and its key from one that nobody else may read. */
+function tlsSettings(account: PostgresAccount, { tls, dataDir }: PostgresOptions): Record<string, string> {
+  if (!tls) return {};
+  const fileOf = (name: string, text: string): string => {
+    const file = path.join(dataDir, name);
+    writeFileSync(file, text, { mode: 0o600 });
+    account.own(file);
+    return file;
+  };
+  return {
+    ssl: 'on',
+    ssl_cert_file: fileOf('tls.crt', tls.certificate),
+    ssl_key_file: fileOf('tls.key', tls.key),
+    ...(tls.clientAuthority === undefined ? {} : { ssl_ca_file: fileOf('clients.crt', tls.clientAuthority) }),
+  };
 }
 
 function lastComplaint(text: string): string {

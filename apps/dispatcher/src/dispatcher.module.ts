@@ -10,6 +10,8 @@ import { Connections } from './outbound/connections';
 import { AddressGuard } from './outbound/destination';
 import { Dialler } from './outbound/dial';
 import { Exchange } from './outbound/exchange';
+import { Handshake } from './outbound/handshake';
+import { HandshakeRpc } from './outbound/handshake.rpc';
 import { NameResolver } from './outbound/name-resolver';
 
 @Module({})
@@ -17,7 +19,7 @@ export class DispatcherModule {
   static with(settings: DispatcherSettings): DynamicModule {
     return {
       module: DispatcherModule,
-      controllers: [TestEventRpc],
+      controllers: [TestEventRpc, HandshakeRpc],
       providers: [
         DispatchEngine,
         DispatchMetrics,
@@ -31,6 +33,11 @@ export class DispatcherModule {
             }),
         },
         { provide: Exchange, useValue: exchangeWith(settings).exchange },
+        {
+          provide: Handshake,
+          inject: [Exchange],
+          useFactory: (exchange: Exchange) => new Handshake(exchange, settings.origin),
+        },
       ],
     };
   }

@@ -11,6 +11,8 @@ export const dispatcherSettings = {
   caFile: setting.optionalText('WEBHOOK_CA_FILE'),
   /** `http://[user:password@]host:port`; the guard stays, and the proxy is given addresses, never names. */
   proxy: setting.optionalUrl('WEBHOOK_PROXY'),
+  /** Who asks and who sends, as a DNS name: what a receiver that is asked for its consent is told. */
+  origin: setting.hostName('WEBHOOK_ORIGIN', 'keyturn'),
   /** `address[:port]` of DNS servers, in place of the machine's own. */
   dnsServers: setting.list('WEBHOOK_DNS_SERVERS'),
   /** Requests in flight, over all endpoints. */

@@ -16,6 +16,8 @@ export const webhookServiceSettings = {
   disableMinAttempts: setting.integer('WEBHOOK_DISABLE_MIN_ATTEMPTS', 100, { min: 1 }),
   /** How often failing endpoints are looked at. */
   healthIntervalMs: setting.duration('WEBHOOK_HEALTH_INTERVAL', '10s'),
+  /** Every receiver is asked for its consent before its URL is used; else those whose owner says so. */
+  handshake: setting.flag('WEBHOOK_HANDSHAKE', false),
   /** How long deliveries and their attempts are kept (T-118). */
   retentionMs: setting.duration('WEBHOOK_RETENTION', '30d'),
   /** Connections for lists, of each of the two kinds. */

@@ -12,6 +12,7 @@ import { ReplaysController } from './replays/replays.controller';
 import { ReplaysService } from './replays/replays.service';
 import { RetentionController } from './retention/retention.controller';
 import type { WebhookServiceSettings } from './settings';
+import { ReceiverConsent } from './webhooks/consent';
 import { DeliveriesController } from './webhooks/deliveries.controller';
 import { WebhookHints } from './webhooks/webhook-hints';
 import { WebhooksController } from './webhooks/webhooks.controller';
@@ -28,6 +29,7 @@ import { WebhooksService } from './webhooks/webhooks.service';
   providers: [
     WebhooksService,
     WebhookHints,
+    ReceiverConsent,
     HealthJudge,
     LogReader,
     TakenIn,

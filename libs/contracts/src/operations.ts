@@ -89,6 +89,11 @@ export interface Operations {
 
   /** Sends the test event of one endpoint now, once, and answers when the attempt is over (T-091). */
   'dispatcher.test': { request: { spaceId: string; webhookId: string }; reply: { deliveryId: string } };
+  /** Asks a receiver for its consent; a refusal is an answer: `problem` says why, in words that follow the receiver's name. */
+  'dispatcher.handshake': {
+    request: { url: string; ratePerMinute: number | null };
+    reply: { problem: string | null; allowedRate: number | null };
+  };
 
   'admin.spaces.create': {
     request: { name: string; slug: string; ownerEmail: string; ownerPassword?: string };
@@ -223,6 +228,12 @@ export interface Webhook {
   publicKey: string | null;
   /** Where the gateway serves all keys that are good now, for everybody who knows this path; null with `v1`. */
   publicKeysPath: string | null;
+  /** Its receiver is asked for consent before the URL is used, whatever the installation does by itself. */
+  handshake: boolean;
+  /** When the receiver at this URL consented; null where it was not asked. */
+  verifiedAt: string | null;
+  /** Requests a minute that it takes; null where it named no number. */
+  allowedRate: number | null;
 }
 
 /** Served by the gateway to whoever asks, with a key or without. */

@@ -136,7 +136,7 @@ export const accept = statement(
      returning id, day, endpoint_id, space_id, message_id, sequence, resource, record_id, thin, status
    ), lanes as materialized (
      select e.id, e.revision, e.ordering = 'record' as in_order,
-            e.status = 'active' and e.rate_limit is null and e.ordering = 'none'
+            e.status = 'active' and e.send_rate is null and e.ordering = 'none'
               and (s.hold_until is null or s.hold_until <= now())
               and not exists (select from webhooks.queue w where w.state = 'ready' and w.endpoint_id = e.id) as open,
             coalesce(($17::jsonb ->> e.id::text)::int, $16::int) as room
@@ -199,7 +199,7 @@ export const claim = statement(
              order by q.endpoint_id limit 1), lanes.place + 1
      from lanes where lanes.endpoint_id is not null and lanes.place <= 1000
    ), open as materialized (
-     select e.id, e.revision, e.rate_limit, e.status = 'disabled' as probed,
+     select e.id, e.revision, e.send_rate as rate_limit, e.status = 'disabled' as probed,
             case when e.status = 'disabled' then 1
                  else coalesce(($4::jsonb ->> e.id::text)::int, $3::int) end as room
      from lanes
@@ -273,7 +273,7 @@ export const nextDue = statement(
              order by q.endpoint_id limit 1)
      from lanes where lanes.endpoint_id is not null
    ), open as (
-     select greatest(s.hold_until, case when e.rate_limit is not null then s.next_send_at - interval '1 s' end,
+     select greatest(s.hold_until, case when e.send_rate is not null then s.next_send_at - interval '1 s' end,
                      case when e.status = 'disabled' then s.probe_at end, now()) as at
      from lanes
      join webhooks.endpoint e on e.id = lanes.endpoint_id
@@ -328,7 +328,7 @@ export const openTest = statement(
 
 export const readEndpoints = statement(
   'webhooks.endpoints.read',
-  `select id, space_id, revision, status, url, secret_enc, retry_schedule, ordering, rate_limit, headers_enc,
+  `select id, space_id, revision, status, url, verified_at is not null as verified, secret_enc, retry_schedule, ordering, rate_limit, headers_enc,
           case when previous_secret_until > now() then previous_secret_enc end as previous_secret_enc,
           case when previous_secret_until > now() then previous_secret_until end as previous_secret_until,
           signature_scheme, case when previous_scheme_until > now() then previous_scheme_until end as previous_scheme_until,

@@ -465,6 +465,7 @@ describe('the store of a dispatcher', () => {
         revision: 1,
         state: 'active',
         url: 'https://example.com/hook',
+        verified: false,
         secrets: ['whsec_one'],
         signatureKeys: [],
         signatureScheme: 'v1',

@@ -102,6 +102,7 @@ interface EndpointRow {
   revision: number;
   status: EndpointState;
   url: string;
+  verified: boolean;
   secret_enc: Buffer | null;
   previous_secret_enc: Buffer | null;
   previous_secret_until: Date | null;
@@ -306,6 +307,7 @@ export class PostgresDispatchStore implements DispatchStore {
       revision: row.revision,
       state: row.status,
       url: row.url,
+      verified: row.verified,
       ...this.opened(row),
       previousSecretUntil: row.previous_secret_until?.getTime() ?? null,
       signatureScheme: row.signature_scheme,

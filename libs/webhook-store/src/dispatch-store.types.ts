@@ -129,6 +129,8 @@ export interface Endpoint {
   readonly revision: number;
   readonly state: EndpointState;
   readonly url: string;
+  /** Its receiver has consented: each request says who we are, as it was asked. */
+  readonly verified: boolean;
   /** The current secret first; then those that are still valid during a rotation. */
   readonly secrets: readonly string[];
   /** Private keys for `v1a`, in the same order; none where it does not sign so. */

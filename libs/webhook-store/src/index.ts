@@ -6,6 +6,7 @@ export {
   type UrlVerdict,
 } from './address-policy';
 export { WebhookLedger } from './audit-store';
+export type { Consent } from './consent';
 export { ensureDaysAhead } from './days';
 export { DeliveryStore } from './delivery-store';
 export * from './dispatch-store.types';

@@ -5,14 +5,16 @@ import { statement } from '@keyturn/platform/database';
 const columns = `id, space_id, endpoint_id, target_id, url, since, until, events, selection, rate_limit, dry_run, status, position, read,
   matched, error, created_at, finished_at`;
 
-/** $2 webhook · $3 URL · $4 rate: a target of the job's own, which signs with the webhook's secret. */
+/** $2 webhook · $3 URL · $4 rate · $5 whether its receiver has consented · $6 requests a minute it takes: a target of the job's own, which signs with the webhook's secret. */
 export const insertTarget = statement(
   'webhooks.replay.target',
   `with made as (
      insert into webhooks.endpoint (space_id, parent_id, name, url, events, secret_enc, signature_scheme,
-                                    previous_scheme_until, signature_key_enc, ordering, retry_schedule, thin, rate_limit)
+                                    previous_scheme_until, signature_key_enc, ordering, retry_schedule, thin, rate_limit, verified_at,
+                                    allowed_rate)
      select space_id, id, 'Replay of wh_' || id, $3, events, secret_enc, signature_scheme,
-            previous_scheme_until, signature_key_enc, ordering, retry_schedule, thin, $4::int
+            previous_scheme_until, signature_key_enc, ordering, retry_schedule, thin, $4::int,
+            case when $5::boolean then now() end, $6::int
      from webhooks.endpoint where space_id = $1 and id = $2
      returning id
    ), stated as (

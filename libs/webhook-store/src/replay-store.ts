@@ -1,4 +1,5 @@
 import * as sql from './replay-statements';
+import type { Consent } from './consent';
 import { eventColumns } from './event-columns';
 import type { ListDatabases } from './list-databases';
 import { RecordOrder } from './record-order';
@@ -123,14 +124,20 @@ export class ReplayStore {
   }
 
   /** The webhook is known to exist. A webhook has one running job at a time. */
-  async create(spaceId: string, webhookId: string, replay: NewReplay): Promise<Replay> {
+  async create(spaceId: string, webhookId: string, replay: NewReplay, consent?: Consent): Promise<Replay> {
     const webhook = webhookNumber(webhookId) as string;
     try {
       return await this.database.transaction('a job and its target are made together', async (tx) => {
         const db = tx.inSpace(spaceId);
         const apart = replay.url !== null && !replay.dryRun;
         const [target] = apart
-          ? await db.query<{ id: string }>(sql.insertTarget, [webhook, replay.url, replay.ratePerSecond])
+          ? await db.query<{ id: string }>(sql.insertTarget, [
+              webhook,
+              replay.url,
+              replay.ratePerSecond,
+              consent !== undefined,
+              consent?.allowedRate ?? null,
+            ])
           : [{ id: webhook }];
         const [row] = await db.query<ReplayRow>(sql.insert, [
           webhook,

@@ -19,6 +19,7 @@ const reserved = new Set([
   'host',
   'http2-settings',
   'keep-alive',
+  'origin',
   'te',
   'traceparent',
   'tracestate',

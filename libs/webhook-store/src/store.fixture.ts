@@ -87,6 +87,7 @@ export class StoreFixture {
         filter: null,
         headers: {},
         signatureScheme: 'v1',
+        handshake: false,
         signingSecret: newSigningSecret(),
         ...settings,
       },

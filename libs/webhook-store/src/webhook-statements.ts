@@ -6,7 +6,7 @@ const columns = `id, space_id, name, url, events, is_active, status, disabled_re
   filter::text as filter, headers_enc, header_names,
   case when previous_secret_until > now() then previous_secret_until end as previous_secret_until,
   signature_scheme, case when previous_scheme_until > now() then previous_scheme_until end as previous_scheme_until,
-  signature_public_key, public_keys_id, created_at, updated_at`;
+  signature_public_key, public_keys_id, handshake, verified_at, allowed_rate, created_at, updated_at`;
 
 /** Whoever counts against a quota of the Space holds this row. */
 export const lockSpace = statement(
@@ -24,15 +24,16 @@ export const insert = statement(
   'webhooks.endpoint.insert',
   `with made as (
      insert into webhooks.endpoint (space_id, name, url, events, secret_enc, is_active, rate_limit, ordering, retry_schedule, thin, filter,
-                                    headers_enc, header_names, signature_scheme, signature_key_enc, signature_public_key, public_keys_id)
+                                    headers_enc, header_names, signature_scheme, signature_key_enc, signature_public_key, public_keys_id,
+                                    handshake, verified_at, allowed_rate)
      values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,
-             case when $14 = 'v1a' then gen_random_uuid() end)
+             case when $14 = 'v1a' then gen_random_uuid() end, $17, case when $18::boolean then now() end, $19)
      returning *
    ), stated as (
      insert into webhooks.endpoint_state (endpoint_id) select id from made
    ), versioned as (
      insert into webhooks.endpoint_version (endpoint_id, version, space_id, from_sequence, deliver, events, thin, filter)
-     select id, 1, space_id, $17::bigint + 1, is_active, events, thin, filter from made where space_id = $1
+     select id, 1, space_id, $20::bigint + 1, is_active, events, thin, filter from made where space_id = $1
    )
    select ${columns} from made`,
 );
@@ -66,8 +67,12 @@ export const update = statement(
        public_keys_id = case when $14 = 'v1a' then coalesce(public_keys_id, gen_random_uuid()) else public_keys_id end,
        previous_scheme_until = case when signature_scheme = $14 then previous_scheme_until
                                     else now() + $17::float8 * interval '1 ms' end,
-       disabled_reason = $18,
-       disabled_at = case when $18::text is null then null else disabled_at end,
+       handshake = $18,
+       -- A consent is that of the URL.
+       verified_at = case when $19::boolean then now() when url = $4 then verified_at end,
+       allowed_rate = case when $19::boolean then $20::int when url = $4 then allowed_rate end,
+       disabled_reason = $21,
+       disabled_at = case when $21::text is null then null else disabled_at end,
        revision = revision + 1, updated_at = greatest(now(), updated_at + interval '1 ms')
    where ${own}
    returning ${columns}`,

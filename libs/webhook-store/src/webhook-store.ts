@@ -1,4 +1,5 @@
 import * as sql from './webhook-statements';
+import type { Consent } from './consent';
 import { endpointHeaders } from './endpoint-secrets';
 import { cancelReplays } from './replay-store';
 import { secretContext, type SecretBox } from './secret-box';
@@ -35,6 +36,8 @@ export interface WebhookSettings {
   readonly filter: WebhookFilter | null;
   readonly headers: Readonly<Record<string, string>>;
   readonly signatureScheme: SignatureScheme;
+  /** The receiver is asked for its consent before a URL is used. */
+  readonly handshake: boolean;
 }
 
 export type NewWebhook = WebhookSettings & { readonly signingSecret: string };
@@ -50,6 +53,8 @@ export interface StoredWebhook extends WebhookSettings {
   /** `whpk_…` of the current key pair, and the name of the set of its public keys; null with `v1`. */
   readonly publicKey: string | null;
   readonly publicKeysId: string | null;
+  readonly verifiedAt: string | null;
+  readonly allowedRate: number | null;
   readonly createdAt: string;
   readonly updatedAt: string;
 }
@@ -74,6 +79,9 @@ interface EndpointRow {
   previous_scheme_until: Date | null;
   signature_public_key: string | null;
   public_keys_id: string | null;
+  handshake: boolean;
+  verified_at: Date | null;
+  allowed_rate: number | null;
   created_at: Date;
   updated_at: Date;
 }
@@ -100,6 +108,7 @@ export interface Creation<R> {
   readonly position: number;
   readonly quota: number;
   readonly idempotency?: Idempotency | undefined;
+  readonly consent?: Consent | undefined;
   readonly show: (webhook: StoredWebhook) => R;
 }
 
@@ -136,17 +145,21 @@ export class WebhookStore {
   async createOnce<R extends object>(
     spaceId: string,
     webhook: NewWebhook,
-    { position, quota, idempotency, show }: Creation<R>,
+    { position, quota, idempotency, consent, show }: Creation<R>,
   ): Promise<R> {
     return this.database.transaction('a quota is counted under its Space, then used', async (tx) => {
       const db = tx.inSpace(spaceId);
       await db.query(sql.lockSpace);
-      const earlier = idempotency && (await this.earlierReply<R>(tx, spaceId, idempotency));
+      const earlier = idempotency && (await this.earlierReply<R>(spaceId, idempotency, tx));
       if (earlier) return earlier;
       const [counted] = await db.query<{ endpoints: number }>(sql.count);
       if ((counted?.endpoints ?? 0) >= quota)
         throw validationError('webhooks', `A Space has at most ${quota} webhooks`);
-      const [row] = await db.query<EndpointRow>(sql.insert, [...this.insertValues(spaceId, webhook), position]);
+      const [row] = await db.query<EndpointRow>(sql.insert, [
+        ...this.insertValues(spaceId, webhook),
+        ...consentValues(webhook, consent),
+        position,
+      ]);
       if (webhook.ordering === 'record') await db.query(sql.track, [position]);
       const reply = show(this.stored(row as EndpointRow));
       if (idempotency) {
@@ -157,12 +170,15 @@ export class WebhookStore {
     });
   }
 
-  private async earlierReply<R>(
-    tx: Transaction,
+  /** What the same request was answered before; another one under its key is a CONFLICT. */
+  async earlierReply<R>(
     spaceId: string,
     { key, requestHash }: Idempotency,
+    doors: Pick<Transaction, 'inSpace'> = this.database,
   ): Promise<R | undefined> {
-    const [found] = await tx.inSpace(spaceId).query<{ request_hash: Buffer; reply_enc: Buffer }>(sql.findReply, [key]);
+    const [found] = await doors
+      .inSpace(spaceId)
+      .query<{ request_hash: Buffer; reply_enc: Buffer }>(sql.findReply, [key]);
     if (!found) return undefined;
     if (!found.request_hash.equals(requestHash))
       throw new ApiError('CONFLICT', 'This Idempotency-Key was used with another request in the last 24 hours');
@@ -229,6 +245,7 @@ export class WebhookStore {
     id: string,
     change: WebhookChange,
     position: number,
+    consent?: Consent,
   ): Promise<StoredWebhook | undefined> {
     const number = webhookNumber(id);
     if (!number) return undefined;
@@ -253,6 +270,7 @@ export class WebhookStore {
           after.signatureScheme,
           ...this.keyValues(spaceId, firstKey ? newSignatureKeyPair() : undefined),
           schemeOverlapMs,
+          ...consentValues(after, consent),
           disabledReason,
         ]);
       if (owes(before) !== owes(after)) await addVersion(tx, spaceId, number, after, position);
@@ -318,7 +336,7 @@ export class WebhookStore {
       await db.query(sql.lockSpace);
       const [row] = await db.query<{ taken: boolean; wait_seconds: number }>(sql.takeTest, [quota]);
       if (row && !row.taken)
-        throw new ApiError('RATE_LIMIT_EXCEEDED', `A Space may send ${quota} test events a minute`, {
+        throw new ApiError('RATE_LIMIT_EXCEEDED', `A Space may send ${quota} test events and handshakes a minute`, {
           retryAfterSeconds: Math.max(1, Math.ceil(row.wait_seconds)),
         });
     });
@@ -344,11 +362,20 @@ export class WebhookStore {
       previousSchemeUntil: row.previous_scheme_until?.toISOString() ?? null,
       publicKey: row.signature_scheme === 'v1a' ? row.signature_public_key : null,
       publicKeysId: row.signature_scheme === 'v1a' ? row.public_keys_id : null,
+      handshake: row.handshake,
+      verifiedAt: row.verified_at?.toISOString() ?? null,
+      allowedRate: row.allowed_rate,
       createdAt: row.created_at.toISOString(),
       updatedAt: row.updated_at.toISOString(),
     };
   }
 }
+
+const consentValues = ({ handshake }: WebhookSettings, consent: Consent | undefined) => [
+  handshake,
+  consent !== undefined,
+  consent?.allowedRate ?? null,
+];
 
 /**
  * Off by its owner: it is no longer what failure made of it. On again: one that holds deliveries since it failed is tried

@@ -39,6 +39,9 @@ describe('the gateway', () => {
     previousSchemeUntil: null,
     publicKey: null,
     publicKeysPath: null,
+    handshake: false,
+    verifiedAt: null,
+    allowedRate: null,
   };
 
   beforeAll(async () => {

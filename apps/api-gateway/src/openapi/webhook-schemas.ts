@@ -85,6 +85,15 @@ const settings = {
       'What `webhook-signature` holds, in the words of Standard Webhooks: `v1`, HMAC-SHA256 with the secret, or `v1a`, Ed25519 with a key pair ' +
       'whose private half never leaves us. After a change both are sent for a day. `X-Webhook-Signature` stays what it is.',
   },
+  handshake: {
+    type: 'boolean',
+    default: false,
+    description:
+      'True: before a URL is used its receiver is asked for its consent, as CloudEvents does for web hooks. It gets `OPTIONS` with ' +
+      '`WebHook-Request-Origin` (and `WebHook-Request-Rate`, 60 times `rateLimit`), and answers with a 2xx and the same name, or `*`, in ' +
+      '`WebHook-Allowed-Origin`; `WebHook-Allowed-Rate` may limit us. Without that the request is a 400 about `url`. An installation may ' +
+      'ask every receiver.',
+  },
   thin: {
     type: 'boolean',
     default: false,
@@ -173,6 +182,17 @@ const shown: Readonly<Record<keyof Webhook, Part>> = {
       'whoever verifies.',
     examples: [null, '/.well-known/webhook-keys/0d8a3c0e-6a0f-4c8e-9f43-2f6f0f5a7b11'],
   },
+  verifiedAt: {
+    type: ['string', 'null'],
+    format: 'date-time',
+    description: 'When the receiver at this URL consented to deliveries; null where it was not asked.',
+  },
+  allowedRate: {
+    type: ['integer', 'null'],
+    minimum: 1,
+    description:
+      'Requests a minute that it said it takes: no more are sent, whatever `rateLimit` says. Null where it named no number.',
+  },
 };
 
 export const webhookExample = {
@@ -196,6 +216,9 @@ export const webhookExample = {
   previousSchemeUntil: null,
   publicKey: null,
   publicKeysPath: null,
+  handshake: false,
+  verifiedAt: null,
+  allowedRate: null,
 } satisfies Webhook;
 
 const { id, name: exampleName, url: exampleUrl, events: exampleEvents, ...exampleRest } = webhookExample;

@@ -1,4 +1,4 @@
-import { Body, Controller, Delete, Get, Param, Patch, Post, Req, Res } from '@nestjs/common';
+import { Body, Controller, Delete, Get, Inject, Param, Patch, Post, Req, Res } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import {
   deliveryList,
@@ -13,15 +13,17 @@ import {
 } from '@keyturn/contracts';
 import { CursorCodec, parseListQuery } from '@keyturn/list-query';
 import { RpcClient, type RpcOptions, type RpcResult } from '@keyturn/platform/rpc';
+import { SETTINGS } from '@keyturn/platform/service';
 import { Audit } from '../audit/audit';
 import { respondWithList } from '../http/list-response';
 import { queryOf } from '../http/query';
 import { respond, respondUnstored } from '../http/respond';
 import { principalOf, upstream } from '../http/upstream';
+import type { GatewaySettings } from '../settings';
 import { success } from '../surfaces/v1/envelope';
 
-/** A test call answers when its one attempt is over, and a receiver may take its whole time (T-091). */
-const testDeadlineMs = 30_000;
+/** A test call and a handshake answer when their one request is over, and a receiver may take its whole time (T-091). */
+const receiverDeadlineMs = 30_000;
 
 type ListOperation = 'webhooks.list' | 'webhooks.deliveries' | 'webhooks.replay.list';
 type RecordOperation = 'webhooks.get' | 'webhooks.delivery' | 'webhooks.replay.get';
@@ -47,6 +49,7 @@ export class WebhooksController {
     private readonly rpc: RpcClient,
     private readonly cursors: CursorCodec,
     private readonly audit: Audit,
+    @Inject(SETTINGS) private readonly settings: GatewaySettings,
   ) {}
 
   @Get()
@@ -58,7 +61,7 @@ export class WebhooksController {
   async create(@Req() request: FastifyRequest, @Res() reply: FastifyReply, @Body() body: unknown): Promise<void> {
     const key = request.headers['idempotency-key'];
     const wanted = { input: body ?? null, ...(typeof key === 'string' ? { idempotencyKey: key } : {}) };
-    await this.carryOut(request, reply, 'webhooks.create', wanted, 201);
+    await this.carryOut(request, reply, 'webhooks.create', wanted, 201, await this.patience(request, body));
   }
 
   @Get(':id')
@@ -74,7 +77,8 @@ export class WebhooksController {
     @Body() body: unknown,
   ): Promise<void> {
     // No body changes nothing (T-088).
-    await this.carryOut(request, reply, 'webhooks.update', { ...path, input: body === undefined ? {} : body });
+    const wanted = { ...path, input: body === undefined ? {} : body };
+    await this.carryOut(request, reply, 'webhooks.update', wanted, 200, await this.patience(request, body, path));
   }
 
   @Delete(':id')
@@ -104,7 +108,7 @@ export class WebhooksController {
 
   @Post(':id/test')
   async test(@Req() request: FastifyRequest, @Res() reply: FastifyReply, @Param() path: OneWebhook): Promise<void> {
-    const { head } = await this.ask(request, 'webhooks.test', path, { deadlineMs: testDeadlineMs });
+    const { head } = await this.ask(request, 'webhooks.test', path, { deadlineMs: receiverDeadlineMs });
     respondUnstored(reply, success(head));
   }
 
@@ -138,7 +142,15 @@ export class WebhooksController {
     @Param() path: OneWebhook,
     @Body() body: unknown,
   ): Promise<void> {
-    await this.carryOut(request, reply, 'webhooks.replay.create', { ...path, input: body ?? null }, 201);
+    const wanted = { ...path, input: body ?? null };
+    await this.carryOut(
+      request,
+      reply,
+      'webhooks.replay.create',
+      wanted,
+      201,
+      await this.patience(request, body, path),
+    );
   }
 
   @Get(':id/replays')
@@ -171,6 +183,20 @@ export class WebhooksController {
     return this.rpc.request(operation, { ...wanted, spaceId } as RequestOf<N>, { ...upstream(request), ...options });
   }
 
+  /**
+   * A new URL may have to be consented to by its receiver. Only then is there more time than any answer has: nobody else shall
+   * wait longer for a service that is down.
+   */
+  private async patience(request: FastifyRequest, body: unknown, path?: OneWebhook): Promise<RpcOptions> {
+    const { url, handshake } = (typeof body === 'object' && body !== null ? body : {}) as Record<string, unknown>;
+    if (typeof url !== 'string' && handshake !== true) return {};
+    const asked =
+      this.settings.handshake ||
+      handshake === true ||
+      (path !== undefined && (await this.ask(request, 'webhooks.get', path)).head.handshake);
+    return asked ? { deadlineMs: receiverDeadlineMs } : {};
+  }
+
   private async showList<N extends ListOperation>(
     request: FastifyRequest,
     reply: FastifyReply,
@@ -201,8 +227,9 @@ export class WebhooksController {
     operation: N,
     wanted: WebhookRequest<N>,
     status = 200,
+    options: RpcOptions = {},
   ): Promise<void> {
-    const { head } = await this.ask(request, operation, wanted);
+    const { head } = await this.ask(request, operation, wanted, options);
     const { spaceId, keyId } = principalOf(request);
     const done = { action: webhookDeeds[operation], object: head.id };
     await this.audit.recordAfterwards(spaceId, { actor: `key:key_${keyId}`, ...done, address: request.ip });

@@ -527,6 +527,18 @@ describe('what an owner chooses', () => {
       ).toMatchObject({ event: 'file.created' });
   });
 
+  it('a receiver that has consented is told who sends', async () => {
+    const [asked, unasked] = [await receiver(), await receiver()];
+    const consented = await system.webhook(asked.url, { handshake: true });
+    await system.change(consented.id, { name: 'asked' }, 'spc_1', { allowedRate: null });
+    await system.webhook(unasked.url);
+    system.dispatcher({ WEBHOOK_ORIGIN: 'hooks.keyturn.example' });
+    await system.publish(system.event());
+    await waitFor('both', () => asked.requests.length === 1 && unasked.requests.length === 1);
+    expect(asked.requests[0]?.headers.origin).toBe('hooks.keyturn.example');
+    expect(unasked.requests[0]?.headers.origin).toBeUndefined();
+  });
+
   it('headers of its own go along, ids only in thin mode', async () => {
     const mine = await receiver();
     await system.webhook(mine.url, { headers: { 'X-Route': 'crm' }, thin: true });

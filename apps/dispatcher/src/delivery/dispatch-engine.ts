@@ -84,7 +84,11 @@ export class DispatchEngine implements OnApplicationBootstrap {
     this.attemptLog = log.unsearched();
     this.turns = new FairTurns({ maxInFlight: settings.maxInFlight, maxHeld, maxHeldBytes });
     this.book = new EndpointBook(store);
-    this.sender = new Sender(exchange, { scheduleMs: settings.retryScheduleMs, jitter: settings.retryJitter });
+    this.sender = new Sender(
+      exchange,
+      { scheduleMs: settings.retryScheduleMs, jitter: settings.retryJitter },
+      settings.origin,
+    );
     this.recorder = new Recorder(store, log, {
       onWritten: (results) => {
         for (const { deliveryId, effect } of results) if (effect.kind !== 'repeat') this.held.delete(deliveryId);

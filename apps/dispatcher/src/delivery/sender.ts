@@ -22,6 +22,7 @@ export class Sender {
   constructor(
     private readonly exchange: Pick<Exchange, 'post'>,
     private readonly rules: RetryRules,
+    private readonly origin: string,
     private readonly chance: () => number = Math.random,
   ) {}
 
@@ -60,11 +61,11 @@ export class Sender {
     if (!isTracing() || delivery.traceparent === undefined)
       return this.exchange.post(
         recipient.destination,
-        headersOf(delivery, recipient, childOf(delivery.traceparent)),
+        headersOf(delivery, recipient, this.origin, childOf(delivery.traceparent)),
         delivery.body,
       );
     const span = openAttempt(delivery, recipient);
-    const headers = headersOf(delivery, recipient, span?.traceparent);
+    const headers = headersOf(delivery, recipient, this.origin, span?.traceparent);
     const outcome = await this.exchange.post(recipient.destination, headers, delivery.body);
     const { status, fault } = outcome;
     if (status !== null) span?.set({ 'http.response.status_code': status });
@@ -73,7 +74,12 @@ export class Sender {
   }
 }
 
-function headersOf(delivery: Outgoing, recipient: Recipient, traceparent: string | undefined): string[] {
+function headersOf(
+  delivery: Outgoing,
+  recipient: Recipient,
+  origin: string,
+  traceparent: string | undefined,
+): string[] {
   const now = Date.now();
   const signed = signatureHeaders(
     { id: delivery.messageId, timestamp: Math.floor(now / 1_000), body: delivery.body },
@@ -101,6 +107,8 @@ function headersOf(delivery: Outgoing, recipient: Recipient, traceparent: string
     'webhook-signature',
     signed['webhook-signature'],
   ];
+  // As CloudEvents asks of whoever was given a receiver's consent.
+  if (recipient.endpoint.verified) headers.push('Origin', origin);
   if (traceparent) headers.push('traceparent', traceparent);
   return headers;
 }

@@ -11,7 +11,7 @@ export interface ExchangeOptions {
   readonly connectTimeoutMs: number;
 }
 
-/** How one POST ended. Either `status` or `fault` is there. */
+/** How one request ended. Either `status` or `fault` is there. */
 export interface ExchangeOutcome {
   readonly startedAt: Date;
   readonly status: number | null;
@@ -38,7 +38,13 @@ interface Progress {
   tlsMs: number | null;
 }
 
-/** One POST to a receiver that may be slow, hostile or gone: it ends in time, reads a bounded answer, follows nothing. */
+interface Asked {
+  readonly method: 'POST' | 'OPTIONS';
+  readonly headers: string[];
+  readonly body: Uint8Array | null;
+}
+
+/** One request to a receiver that may be slow, hostile or gone: it ends in time, reads a bounded answer, follows nothing. */
 export class Exchange {
   constructor(
     private readonly guard: AddressGuard,
@@ -47,7 +53,16 @@ export class Exchange {
   ) {}
 
   /** Never rejects for what a receiver does. `headers` are names and values in turn. */
-  async post(destination: Destination, headers: string[], body: Uint8Array): Promise<ExchangeOutcome> {
+  post(destination: Destination, headers: string[], body: Uint8Array): Promise<ExchangeOutcome> {
+    return this.make(destination, { method: 'POST', headers, body });
+  }
+
+  /** The same for a request that only asks (OPTIONS). */
+  ask(destination: Destination, headers: string[]): Promise<ExchangeOutcome> {
+    return this.make(destination, { method: 'OPTIONS', headers, body: null });
+  }
+
+  private async make(destination: Destination, request: Asked): Promise<ExchangeOutcome> {
     const startedAt = new Date();
     const start = performance.now();
     const progress: Progress = { address: null, dnsMs: null, connectMs: null, tlsMs: null };
@@ -57,7 +72,7 @@ export class Exchange {
         const reply = new Reply(connection, this.connections);
         const remainingMs = this.options.timeoutMs - (performance.now() - start);
         try {
-          await reply.of(destination.path, headers, body, remainingMs, this.options.timeoutMs);
+          await reply.of(destination.path, request, remainingMs, this.options.timeoutMs);
         } catch (error) {
           if (error instanceof StaleConnection) continue;
           throw error;
@@ -170,7 +185,7 @@ class Reply implements Dispatcher.DispatchHandler {
   ) {}
 
   /** Resolves once there is a head, and as much of a body as came in time; rejects with a fault where no head came. */
-  of(path: string, headers: string[], body: Uint8Array, remainingMs: number, timeoutMs: number): Promise<void> {
+  of(path: string, { method, headers, body }: Asked, remainingMs: number, timeoutMs: number): Promise<void> {
     return new Promise((resolve, reject) => {
       this.resolve = resolve;
       this.reject = reject;
@@ -178,7 +193,7 @@ class Reply implements Dispatcher.DispatchHandler {
         () => this.cut(new Fault('timeout', `no answer within ${timeoutMs} ms`)),
         Math.max(remainingMs, 0),
       );
-      this.connection.client.dispatch({ path, method: 'POST', headers, body: body as Buffer }, this);
+      this.connection.client.dispatch({ path, method, headers, body: body as Buffer | null }, this);
     });
   }
 

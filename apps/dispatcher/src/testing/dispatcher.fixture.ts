@@ -17,6 +17,7 @@ import {
   SecretBox,
   webhookMigrations,
   WebhookStore,
+  type Consent,
   type NewWebhook,
   type StoredWebhook,
 } from '@keyturn/webhook-store';
@@ -154,6 +155,7 @@ export class DispatcherFixture {
         filter: null,
         headers: {},
         signatureScheme: 'v1',
+        handshake: false,
         signingSecret: secret,
         ...settings,
       },
@@ -163,8 +165,13 @@ export class DispatcherFixture {
   }
 
   /** Changes an endpoint as webhook-service does: in the database, then by word of mouth. */
-  async change(id: string, change: Parameters<WebhookStore['update']>[2], spaceId = 'spc_1'): Promise<void> {
-    await this.webhooks.update(spaceId, id, change, this.sequences.get(spaceId) ?? 0);
+  async change(
+    id: string,
+    change: Parameters<WebhookStore['update']>[2],
+    spaceId = 'spc_1',
+    consent?: Consent,
+  ): Promise<void> {
+    await this.webhooks.update(spaceId, id, change, this.sequences.get(spaceId) ?? 0, consent);
     this.hint(id);
   }
 

@@ -3,6 +3,7 @@ import { ApiError, notFound, type ListQuery, type ListReply, type Replay } from 
 import { SETTINGS } from '@keyturn/platform/service';
 import { AddressPolicy, ReplayStore, WebhookStore, type StoredWebhook } from '@keyturn/webhook-store';
 import type { WebhookServiceSettings } from '../settings';
+import { ReceiverConsent } from '../webhooks/consent';
 import { parseReplay } from './replay-input';
 import { ReplayRunner } from './replay-runner';
 
@@ -17,6 +18,7 @@ export class ReplaysService {
     private readonly replays: ReplayStore,
     private readonly runner: ReplayRunner,
     private readonly policy: AddressPolicy,
+    private readonly receivers: ReceiverConsent,
     @Inject(SETTINGS) private readonly settings: WebhookServiceSettings,
   ) {}
 
@@ -26,7 +28,12 @@ export class ReplaysService {
     const webhook = await this.existing(spaceId, id);
     if (!webhook.isActive && !spec.dryRun)
       throw new ApiError('CONFLICT', 'The webhook is not active: nothing is sent to it');
-    const replay = await this.replays.create(spaceId, id, spec);
+    const { url, ratePerSecond: rateLimit } = spec;
+    const asked = url !== null && !spec.dryRun;
+    const consent = asked
+      ? await this.receivers.of(spaceId, { url, rateLimit, handshake: webhook.handshake })
+      : undefined;
+    const replay = await this.replays.create(spaceId, id, spec, consent);
     const started = this.runner.run();
     if (!spec.dryRun) return replay;
     await Promise.race([started, new Promise((resolve) => setTimeout(resolve, answerWithinMs).unref())]);

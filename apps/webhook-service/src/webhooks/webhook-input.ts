@@ -113,6 +113,7 @@ const fields: {
   filter: (value) => ({ filter: parseFilter(value) }),
   headers: (value) => ({ headers: parseHeaders(value) }),
   signatureScheme: (value) => ({ signatureScheme: parseScheme(value) }),
+  handshake: (value) => ({ handshake: parseFlag(value) }),
 };
 
 const required = ['name', 'url', 'events'] as const;
@@ -126,6 +127,7 @@ const defaults: Omit<WebhookSettings, (typeof required)[number]> = {
   filter: null,
   headers: {},
   signatureScheme: 'v1',
+  handshake: false,
 };
 
 function parseObject(input: unknown): Input {

@@ -24,6 +24,9 @@ export function webhookView(webhook: StoredWebhook): Webhook {
     previousSchemeUntil: webhook.previousSchemeUntil,
     publicKey: webhook.publicKey,
     publicKeysPath: webhook.publicKeysId === null ? null : publicKeysPath(webhook.publicKeysId),
+    handshake: webhook.handshake,
+    verifiedAt: webhook.verifiedAt,
+    allowedRate: webhook.allowedRate,
   };
 }
 

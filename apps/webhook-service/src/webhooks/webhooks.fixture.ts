@@ -22,6 +22,7 @@ import { LogReader } from '../operations/log-reader';
 import { ReplayRunner } from '../replays/replay-runner';
 import { ReplaysService } from '../replays/replays.service';
 import type { WebhookServiceSettings } from '../settings';
+import { ReceiverConsent } from './consent';
 import type { WebhookHints } from './webhook-hints';
 import { WebhooksService } from './webhooks.service';
 
@@ -31,6 +32,7 @@ const defaults: Partial<WebhookServiceSettings> = {
   timeoutMs: 1_000,
   allowHttp: false,
   allowCidrs: [],
+  handshake: false,
   retentionMs: 30 * 24 * 60 * 60 * 1_000,
 };
 
@@ -44,6 +46,9 @@ export class WebhookServiceFixture {
   readonly hinted: string[] = [];
   /** The log of all Spaces. */
   readonly log: CommittedEvent[] = [];
+  /** What receivers were asked for their consent, and what they say to it. */
+  readonly handshakes: RequestOf<'dispatcher.handshake'>[] = [];
+  consent: ReplyOf<'dispatcher.handshake'> = { problem: null, allowedRate: null };
   /** How the receiver of a test answers. */
   testAnswer = 200;
 
@@ -84,7 +89,15 @@ export class WebhookServiceFixture {
 
   service(settings: Partial<WebhookServiceSettings> = {}): WebhooksService {
     const all = { ...defaults, ...settings } as WebhookServiceSettings;
-    return new WebhooksService(this.store, this.deliveries, new AddressPolicy(all), this.rpc, this.hints, all);
+    return new WebhooksService(
+      this.store,
+      this.deliveries,
+      new AddressPolicy(all),
+      this.rpc,
+      this.hints,
+      this.receivers(all),
+      all,
+    );
   }
 
   replays(settings: Partial<WebhookServiceSettings> = {}): ReplaysService {
@@ -96,7 +109,11 @@ export class WebhookServiceFixture {
       new Drain(),
       Log.create('test', 'silent'),
     );
-    return new ReplaysService(this.store, this.replayStore, runner, new AddressPolicy(all), all);
+    return new ReplaysService(this.store, this.replayStore, runner, new AddressPolicy(all), this.receivers(all), all);
+  }
+
+  private receivers(settings: WebhookServiceSettings): ReceiverConsent {
+    return new ReceiverConsent(this.rpc, this.store, settings);
   }
 
   get rpc(): RpcClient {
@@ -121,6 +138,9 @@ export class WebhookServiceFixture {
       }
       case 'data.events':
         return this.readLog(request as RequestOf<'data.events'>);
+      case 'dispatcher.handshake':
+        this.handshakes.push(request);
+        return this.consent as object;
       case 'dispatcher.test':
         return (await this.sendTest(request as RequestOf<'dispatcher.test'>)) as object;
       default:

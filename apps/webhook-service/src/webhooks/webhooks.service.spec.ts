@@ -134,6 +134,7 @@ describe('webhooks of a Space', () => {
       ['thin as a number', { ...valid, thin: 1 }, 'thin'],
       ['an unknown scheme', { ...valid, signatureScheme: 'v2' }, 'signatureScheme'],
       ['no scheme', { ...valid, signatureScheme: null }, 'signatureScheme'],
+      ['handshake as a text', { ...valid, handshake: 'yes' }, 'handshake'],
       ['a key of its own', { ...valid, publicKey: 'whpk_x' }, 'publicKey'],
       ['a header of ours', { ...valid, headers: { 'Webhook-Id': 'x' } }, 'headers'],
       ['a header of HTTP', { ...valid, headers: { Host: 'x' } }, 'headers'],
@@ -487,6 +488,119 @@ describe('webhooks of a Space', () => {
       expect(back.previousSchemeUntil).not.toBeNull();
       const shown = [created, rotated, back, (await service.list(space, query())).rows];
       expect(JSON.stringify(shown)).not.toContain('whsk_');
+    });
+
+    describe('the consent of receivers', () => {
+      const refused = { problem: 'it answered 405', allowedRate: null };
+      const asked = () => fixture.handshakes.splice(0).map(({ url }) => url);
+      beforeEach(() => {
+        fixture.handshakes.length = 0;
+        fixture.consent = { problem: null, allowedRate: 90 };
+      });
+
+      it('is asked of nobody unless somebody says so', async () => {
+        const created = await fixture.service().create(space, valid);
+        await fixture.service().update(space, created.id, { url: 'https://other.example/' });
+        expect(created).toMatchObject({ handshake: false, verifiedAt: null, allowedRate: null });
+        expect(asked()).toEqual([]);
+      });
+
+      it('is asked before a webhook is made; a refusal names url and makes nothing', async () => {
+        const service = fixture.service();
+        const created = await service.create(space, { ...valid, handshake: true, rateLimit: 3 });
+        expect(created).toMatchObject({
+          handshake: true,
+          allowedRate: 90,
+          verifiedAt: expect.stringMatching(/Z$/) as string,
+        });
+        expect(fixture.handshakes.splice(0)).toEqual([{ url: valid.url, ratePerMinute: 180 }]);
+        fixture.consent = refused;
+        const error = await service.create(space, { ...valid, handshake: true }).catch((thrown: unknown) => thrown);
+        expect(error).toEqual(refusal('VALIDATION_ERROR', 'url'));
+        expect((error as ApiError).message).toBe('url does not consent to deliveries: it answered 405');
+        expect((await service.list(space, query())).head.total).toBe(1);
+      });
+
+      it('is asked again for another URL and for nothing else; a refusal changes nothing', async () => {
+        const service = fixture.service();
+        const { id, verifiedAt } = await service.create(space, { ...valid, handshake: true });
+        asked();
+        const same = await service.update(space, id, { url: valid.url, name: 'other', handshake: true });
+        expect([same.verifiedAt, asked()]).toEqual([verifiedAt, []]);
+        fixture.consent = refused;
+        const url = 'https://other.example/';
+        await expect(service.update(space, id, { url })).rejects.toEqual(refusal('VALIDATION_ERROR', 'url'));
+        expect(await service.get(space, id)).toMatchObject({ url: valid.url, verifiedAt, allowedRate: 90 });
+        fixture.consent = { problem: null, allowedRate: null };
+        expect(await service.update(space, id, { url })).toMatchObject({ url, allowedRate: null });
+        expect(asked()).toEqual([url, url]);
+        const free = await service.update(space, id, { url: valid.url, handshake: false });
+        expect(free).toMatchObject({ handshake: false, verifiedAt: null });
+        expect(asked()).toEqual([]);
+        expect((await service.update(space, id, { handshake: true })).verifiedAt).not.toBeNull();
+        expect(asked()).toEqual([valid.url]);
+      });
+
+      it('is asked of everybody where the installation says so, replays to another URL included', async () => {
+        const service = fixture.service({ handshake: true });
+        const { id } = await service.create(space, valid);
+        await service.update(space, id, { url: 'https://other.example/' });
+        const replays = fixture.replays({ handshake: true });
+        const replay = { since: new Date(Date.now() - 60_000).toISOString(), url: 'https://third.example/' };
+        fixture.consent = refused;
+        await expect(replays.create(space, id, replay)).rejects.toEqual(refusal('VALIDATION_ERROR', 'url'));
+        fixture.consent = { problem: null, allowedRate: 30 };
+        await replays.create(space, id, { ...replay, dryRun: true });
+        await replays.create(space, id, replay);
+        expect(asked()).toEqual([valid.url, 'https://other.example/', replay.url, replay.url]);
+      });
+
+      it('is not asked again for a creation that has been made', async () => {
+        const service = fixture.service();
+        const first = await service.create(space, { ...valid, handshake: true }, 'once');
+        fixture.consent = refused;
+        expect(await service.create(space, { ...valid, handshake: true }, 'once')).toEqual(first);
+        expect(asked()).toEqual([valid.url]);
+      });
+
+      it('counts as a test call', async () => {
+        const service = fixture.service({ testQuota: 2 });
+        for (const name of ['1', '2']) await service.create(space, { ...valid, name, handshake: true });
+        await expect(service.create(space, { ...valid, handshake: true })).rejects.toEqual(
+          refusal('RATE_LIMIT_EXCEEDED'),
+        );
+        expect(asked()).toHaveLength(2);
+      });
+
+      it('limits what is sent, beside the limit of the owner', async () => {
+        const rateOf = async (id: string) => {
+          const [row] = await fixture.database
+            .acrossSpaces('a test looks at what is stored')
+            .query<{ rate: number | null }>(
+              { name: 'test.send_rate', text: 'select send_rate as rate from webhooks.endpoint where id = $1' },
+              [id.slice('wh_'.length)],
+            );
+          return row?.rate;
+        };
+        const service = fixture.service();
+        const { id } = await service.create(space, { ...valid, handshake: true });
+        expect(await rateOf(id)).toBe(1.5);
+        await service.update(space, id, { rateLimit: 1 });
+        expect(await rateOf(id)).toBe(1);
+        await service.update(space, id, { rateLimit: null, handshake: false, url: 'https://free.example/' });
+        expect(await rateOf(id)).toBeNull();
+        const { leased } = await fixture.accept(space, 2);
+        expect(leased).toHaveLength(2);
+        const slow = await service.create(space, { ...valid, handshake: true });
+        const { instance, leased: of } = await fixture.accept(space, 5);
+        expect(of.map(({ webhookId }) => `wh_${webhookId}`)).not.toContain(slow.id);
+        const room = { total: 100, perEndpoint: 100, ofEndpoint: new Map<string, number>() };
+        const claimed = (await fixture.dispatch.claim(instance, room)).filter(
+          ({ webhookId }) => `wh_${webhookId}` === slow.id,
+        );
+        // A second ahead, at one and a half a second.
+        expect(claimed.map(({ notBeforeInMs }) => Math.round(notBeforeInMs / 10) * 10)).toEqual([0, 670]);
+      });
     });
 
     it('one delivery with every attempt', async () => {

@@ -22,6 +22,7 @@ import {
   type StoredWebhook,
 } from '@keyturn/webhook-store';
 import type { WebhookServiceSettings } from '../settings';
+import { ReceiverConsent } from './consent';
 import { WebhookHints } from './webhook-hints';
 import { parseIdempotency } from './idempotency';
 import { parseNewWebhook, parseOverlap, parseWebhookChange } from './webhook-input';
@@ -39,6 +40,7 @@ export class WebhooksService {
     private readonly policy: AddressPolicy,
     private readonly rpc: RpcClient,
     private readonly hints: WebhookHints,
+    private readonly receivers: ReceiverConsent,
     @Inject(SETTINGS) private readonly settings: WebhookServiceSettings,
   ) {}
 
@@ -54,6 +56,11 @@ export class WebhooksService {
   async create(spaceId: string, input: unknown, idempotencyKey?: string): Promise<Webhook & { signingSecret: string }> {
     const settings = parseNewWebhook(input, this.policy);
     const idempotency = parseIdempotency(idempotencyKey, input);
+    // What has been made is not asked for again.
+    const earlier =
+      idempotency && (await this.webhooks.earlierReply<Webhook & { signingSecret: string }>(spaceId, idempotency));
+    if (earlier) return earlier;
+    const consent = await this.receivers.of(spaceId, settings);
     const signingSecret = newSigningSecret();
     const position = await this.position(spaceId);
     return this.webhooks.createOnce(
@@ -63,6 +70,7 @@ export class WebhooksService {
         position,
         quota: this.settings.webhookQuota,
         idempotency,
+        consent,
         show: (webhook) => newWebhookView(webhook, signingSecret),
       },
     );
@@ -73,7 +81,10 @@ export class WebhooksService {
     const before = await this.existing(spaceId, id);
     checkUnchanged(fixed, webhookView(before));
     if (Object.keys(change).length === 0) return webhookView(before);
-    const after = await this.webhooks.update(spaceId, id, change, await this.position(spaceId));
+    const wanted = { ...before, ...change };
+    const another = wanted.url !== before.url || (change.handshake === true && before.verifiedAt === null);
+    const consent = another ? await this.receivers.of(spaceId, wanted) : undefined;
+    const after = await this.webhooks.update(spaceId, id, change, await this.position(spaceId), consent);
     if (!after) throw notFound();
     this.hints.changed(id);
     return webhookView(after);

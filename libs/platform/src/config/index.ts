@@ -160,6 +160,16 @@ export const setting = {
   /** Milliseconds each, separated by commas. */
   durations: (variable: string, fallback: string) =>
     define(variable, fallback, (raw) => list(raw).map((part) => duration(variable, part))),
+  /** A DNS name. */
+  hostName: (variable: string, fallback: string) =>
+    define(variable, fallback, (raw) => {
+      if (
+        raw.length > 253 ||
+        !/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*$/i.test(raw)
+      )
+        throw new Wrong(`${variable} must be a host name such as hooks.example.com, not "${raw}"`);
+      return raw;
+    }),
   oneOf: <const V extends string>(variable: string, values: readonly V[], fallback: NoInfer<V>) =>
     define<V>(variable, fallback, (raw) => {
       const value = values.find((candidate) => candidate === raw);

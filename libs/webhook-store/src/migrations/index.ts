@@ -6,6 +6,7 @@ import { Replays1763600300000 } from './1763600300000-replays';
 import { DaysOfTheOwner1763600350000 } from './1763600350000-days-of-the-owner';
 import { SignatureSchemes1763600450000 } from './1763600450000-signature-schemes';
 import { DeliveriesByTime1763600500000 } from './1763600500000-deliveries-by-time';
+import { Handshake1763600550000 } from './1763600550000-handshake';
 
 /** In order; forward only. */
 export const webhookMigrations: readonly MigrationClass[] = [
@@ -16,4 +17,5 @@ export const webhookMigrations: readonly MigrationClass[] = [
   DaysOfTheOwner1763600350000,
   SignatureSchemes1763600450000,
   DeliveriesByTime1763600500000,
+  Handshake1763600550000,
 ];

@@ -50,7 +50,7 @@ beforeAll(async () => {
     ...(['data.streams.position', 'data.detail', 'admin.webhooks.audit'] as const),
     ...(['admin.spaces.resume', 'admin.members.list', 'admin.members.add', 'admin.members.remove'] as const),
     ...(['webhooks.create', 'webhooks.update', 'webhooks.rotate', 'webhooks.pause', 'webhooks.replay.create'] as const),
-    ...(['admin.webhooks.deed', 'admin.webhooks.reseal', 'admin.webhooks.erase'] as const),
+    ...(['admin.webhooks.deed', 'admin.webhooks.reseal', 'admin.data.erase'] as const),
   ];
   for (const operation of operations)
     server.addHandler(operation, (call: RpcCall<OperationName>) => {
@@ -188,10 +188,10 @@ describe('the command line', () => {
   });
 
   it('erases a record', async () => {
-    answers['admin.webhooks.erase'] = { messages: 3, cancelled: 1, attempts: 4 };
-    const { out } = await run(['erase', 'calendar_item', '12', '--space', 'acme']);
+    answers['admin.data.erase'] = { deleted: true, events: 2, streamMessages: 5, payloads: 3, cancelled: 1, answers: 4 };
+    const { out } = await run(['erase', '--space', 'acme', '--resource', 'calendar_item', '--id', '12']);
     expect(out).toContain('calendar_item 12 of acme is erased');
-    expect(request('admin.webhooks.erase')).toEqual({ spaceId: 'spc_3', resource: 'calendar_item', recordId: 12 });
+    expect(request('admin.data.erase')).toEqual({ spaceId: 'spc_3', resource: 'calendar_item', recordId: 12 });
   });
 
   it('makes, lists and revokes keys', async () => {
@@ -339,8 +339,8 @@ describe('the command line', () => {
       ['events', 'publish', '--file', '/nowhere.ndjson'],
       '/nowhere.ndjson cannot be read (ENOENT)',
     ],
-    ['a record of nothing', ['erase', 'house', '1', '--space', 'acme'], 'RESOURCE must be one of file,'],
-    ['no record', ['erase', 'file', '0', '--space', 'acme'], 'ID must be the id of a record, not "0"'],
+    ['a record of nothing', ['erase', '--resource', 'house', '--id', '1', '--space', 'acme'], '--resource must be one of file,'],
+    ['no record', ['erase', '--resource', 'file', '--id', '0', '--space', 'acme'], '--id must be the id of a record, not "0"'],
     ['nothing to change', ['webhooks', 'update', 'wh_1', '--space', 'acme'], 'nothing to change: give one of --name'],
     [
       'JSON that is none',

@@ -87,6 +87,15 @@ export interface Operations {
   'webhooks.replay.get': { request: { spaceId: string; id: string; replayId: string }; reply: Replay };
   'webhooks.replay.cancel': { request: { spaceId: string; id: string; replayId: string }; reply: Replay };
 
+  /**
+   * Removes what payloads and answers say of a record up to an event of its Space's sequence, and cancels what waits of it.
+   * `events`: some of them, which dispatchers may not have taken in and never will. Body: their payloads.
+   */
+  'webhooks.erase': {
+    request: { spaceId: string; resource: string; recordId: number; upTo: number; events: LoggedEvent[] };
+    reply: { messages: number; attempts: number; cancelled: number };
+  };
+
   /** Sends the test event of one endpoint now, once, and answers when the attempt is over (T-091). */
   'dispatcher.test': { request: { spaceId: string; webhookId: string }; reply: { deliveryId: string } };
   /** Asks a receiver for its consent; a refusal is an answer: `problem` says why, in words that follow the receiver's name. */
@@ -123,16 +132,16 @@ export interface Operations {
   'admin.webhooks.audit': { request: { spaceId: string; since?: string }; reply: WebhookAudit };
   /** Seals secrets anew that are still sealed under a key before `SECRETS_KEY`; `left` is 0 when that key may go. */
   'admin.webhooks.reseal': { request: Record<string, never>; reply: { resealed: number; left: number } };
-  /** Removes what payloads and answers say of a record, and cancels what waits of it. `resource` as in event names. */
-  'admin.webhooks.erase': {
-    request: { spaceId: string; resource: string; recordId: number };
-    reply: { messages: number; cancelled: number; attempts: number };
-  };
   /** Enters in the Space's audit log what the command line has done to its webhooks. */
   'admin.webhooks.deed': {
     request: { spaceId: string; operation: string; object: string };
     reply: Record<string, never>;
   };
+  /**
+   * Forgets a record: its state and everything that the log, the feed, the streams and deliveries say of it, up to this moment.
+   * What waits of it is cancelled. A repetition finishes what broke off. `resource` as in event names.
+   */
+  'admin.data.erase': { request: { spaceId: string; resource: string; recordId: number }; reply: Erasure };
   /** Drops what is older than its owner's retention; `now` is the moment to count from, ISO. */
   'admin.retention.access': { request: { now?: string }; reply: RetentionReport };
   'admin.retention.data': { request: { now?: string }; reply: RetentionReport };
@@ -146,6 +155,19 @@ export type Read = { [N in ReadName]: { operation: N } & Omit<Operations[N]['req
 export type OperationName = keyof Operations;
 export type RequestOf<N extends OperationName> = Operations[N]['request'];
 export type ReplyOf<N extends OperationName> = Operations[N]['reply'];
+
+export interface Erasure {
+  /** The record existed, and is deleted: its subscribers are told so, with its id alone. */
+  deleted: boolean;
+  /** Events of the log, and of the feed, that have lost their data. */
+  events: number;
+  /** Messages that are gone from the streams. */
+  streamMessages: number;
+  /** Stored payloads that have become ids; answers of receivers that are gone; deliveries that will not be made. */
+  payloads: number;
+  answers: number;
+  cancelled: number;
+}
 
 /** What was dropped, by kind. */
 export type RetentionReport = Record<string, number>;

@@ -1,3 +1,4 @@
+import { isErased } from './erased-events';
 import { statement } from '@keyturn/platform/database';
 
 /** The statements of {@link PostgresDispatchStore}. `$1` is the instance wherever one acts. */
@@ -46,16 +47,34 @@ export const freeOwn = statement(
   `update webhooks.queue set state = 'ready', owner = null where state = 'leased' and owner = $1 returning delivery_id`,
 );
 
+/** What was erased while its dispatcher had it, and came back by that one's death. */
+export const endErased = statement(
+  'webhooks.queue.end_erased',
+  `with gone as (
+     delete from webhooks.queue where erased and state <> 'leased' returning delivery_id, day, status_before
+   )
+   update webhooks.delivery d
+   set status = coalesce(gone.status_before, 'cancelled'), troubled = d.troubled or gone.status_before is distinct from 'success',
+       next_retry_at = null
+   from gone where d.id = gone.delivery_id and d.day = gone.day`,
+);
+
+/** Endpoints of which this instance has something in its hands that was erased. */
+export const erasedInHands = statement(
+  'webhooks.queue.erased_in_hands',
+  `select distinct endpoint_id from webhooks.queue where erased and state = 'leased' and owner = $1`,
+);
+
 export const leasedTo = statement(
   'webhooks.queue.leased_to',
   `select delivery_id from webhooks.queue where state = 'leased' and owner = $1`,
 );
 
-/** Of an endpoint that is off meanwhile, what comes back ends: its pending retries stop (T-089). */
+/** Of an endpoint that is off meanwhile, what comes back ends: its pending retries stop (T-089). So does what was erased. */
 export const release = statement(
   'webhooks.queue.release',
   `with given as materialized (
-     select q.delivery_id, e.is_active and e.deleted_at is null as wanted
+     select q.delivery_id, e.is_active and e.deleted_at is null and not q.erased as wanted
      from webhooks.queue q join webhooks.endpoint e on e.id = q.endpoint_id
      where q.delivery_id = any($2::bigint[]) and q.state = 'leased' and q.owner = $1
      order by q.delivery_id for update of q
@@ -75,7 +94,8 @@ export const release = statement(
 /**
  * Takes a batch of events in. The matching version of each subscription is the one whose range holds the event's sequence.
  * Rows are written in one order whatever the order of the batch, so that two instances with the same events wait for one
- * another instead of locking each other out. Payloads come as one run of bytes.
+ * another instead of locking each other out. Payloads come as one run of bytes. Whether an event is owed is decided by what it
+ * said; of a record that has been erased meanwhile it is owed in name only.
  *
  * $1 instance · $2 ids · $3 spaces · $4 sequences · $5 events · $6 resources · $7 records · $8 times · $9 commit times ·
  * $10 changed fields, by comma · $11 traceparents · $12 payload lengths · $13 payload offsets · $14 payloads ·
@@ -84,14 +104,16 @@ export const release = statement(
 export const accept = statement(
   'webhooks.accept',
   `with incoming as materialized (
-     select i.*, (i.committed_at at time zone 'UTC')::date as day
+     select i.*, (i.committed_at at time zone 'UTC')::date as day,
+            ${isErased('i', 'substring($14::bytea from i.place + 1 for i.bytes)')} as erased
      from unnest($2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::bigint[], $8::timestamptz[],
                  $9::timestamptz[], $10::text[], $11::text[], $12::int[], $13::int[])
           as i(id, space_id, sequence, event, resource, record_id, time, committed_at, changed, traceparent, bytes, place)
    ), tracked as (
      update webhooks.accepted a
      set ranges = a.ranges + batch.ranges,
-         gap_since = case when (select count(*) from unnest(a.ranges + batch.ranges)) > 1 then coalesce(a.gap_since, now()) end
+         gap_since = case when (select count(*) from unnest(a.ranges + batch.ranges)) > 1
+                          then coalesce(a.gap_since, case when $1::bigint is not null then now() end) end
      from (select space_id, range_agg(int8range(sequence, sequence + 1)) as ranges,
                   (select before.gap_since is not null from webhooks.accepted before where before.space_id = incoming.space_id)
                     as had_gap
@@ -99,7 +121,9 @@ export const accept = statement(
      where a.space_id = batch.space_id
      returning batch.had_gap and a.gap_since is null as closed
    ), matched as materialized (
-     select i.*, owed.endpoints, owed.thins, substring($14::bytea from i.place + 1 for i.bytes) as payload
+     select i.*, owed.endpoints, owed.thins,
+            case when i.erased then webhooks.thin_payload(i.event, i.record_id, i.time)
+                 else substring($14::bytea from i.place + 1 for i.bytes) end as payload
      from incoming i
      cross join lateral (
        select array_agg(v.endpoint_id order by v.endpoint_id) as endpoints,
@@ -114,9 +138,10 @@ export const accept = statement(
      where owed.endpoints is not null
    ), stored as (
      insert into webhooks.message
-       (day, id, space_id, sequence, event, resource, record_id, time, committed_at, changed, traceparent, payload)
+       (day, id, space_id, sequence, event, resource, record_id, time, committed_at, changed, traceparent, payload, erased_at)
      select day, id, space_id, sequence, event, resource, record_id, time, committed_at,
-            coalesce(string_to_array(nullif(changed, ''), ','), '{}'), traceparent, payload
+            case when erased then '{}' else coalesce(string_to_array(nullif(changed, ''), ','), '{}') end, traceparent, payload,
+            case when erased then now() end
      from matched order by space_id, sequence
      on conflict do nothing
    ), made as (
@@ -125,7 +150,8 @@ export const accept = statement(
      -- The numbers are given out behind the order, so that they follow it whatever way the rows were joined.
      select nextval('webhooks.delivery_id'), o.* from (
        select m.day, e.id as endpoint_id, m.space_id, m.id, m.sequence, m.event, m.resource, m.record_id,
-              owed.thin, now(), case when e.is_active then 'pending' else 'cancelled' end, not e.is_active,
+              owed.thin, now(), case when e.is_active and not m.erased then 'pending' else 'cancelled' end,
+              not e.is_active or m.erased,
               coalesce(cardinality(e.retry_schedule) + 1, $18::int)
        from matched m
        cross join lateral unnest(m.endpoints, m.thins) as owed(endpoint_id, thin)
@@ -225,7 +251,7 @@ export const claim = statement(
             row_number() over (partition by q.endpoint_id order by q.rank, q.due_at, q.delivery_id) as turn
      from limits l cross join lateral (
        select delivery_id, endpoint_id, space_id, rank, due_at from webhooks.queue
-       where state = 'ready' and endpoint_id = l.id
+       where state = 'ready' and endpoint_id = l.id and not erased
        order by rank, due_at limit greatest(l.room, 0) for update skip locked
      ) q
    ), picked as materialized (
@@ -339,8 +365,8 @@ export const readEndpoints = statement(
 
 /**
  * Writes attempts and what follows from them. Only a delivery that is still leased to the instance takes the effect; the
- * attempt itself is kept in any case, since it was made. What would be retried for an endpoint that is off meanwhile is
- * cancelled.
+ * attempt itself is kept in any case, since it was made. What would be retried for an endpoint that is off meanwhile, or of a
+ * record that was erased meanwhile, is cancelled; and of an erased record no answer is kept, since it may repeat the payload.
  *
  * $1 instance · $2 deliveries · $3 effects · $4 delays, ms · $5 holds, ms · $6 numbers · $7 start times · $8 reasons ·
  * $9 addresses · $10 statuses · $11 headers · $12 bodies · $13 faults · $14 errors · $15 dns · $16 connect · $17 tls ·
@@ -357,16 +383,16 @@ export const record = statement(
           with ordinality as r(delivery_id, effect, delay_ms, hold_ms, number, started_at, reason, address, status, headers,
                                body, fault, error, dns_ms, connect_ms, tls_ms, first_byte_ms, total_ms, excerpt, place)
    ), mine as materialized (
-     select r.*, q.day, q.endpoint_id, q.space_id, q.resource, q.record_id, q.ordered,
+     select r.*, q.day, q.endpoint_id, q.space_id, q.resource, q.record_id, q.ordered, q.erased,
             r.effect = 'delivered' and e.status = 'disabled' and e.is_active as recovered,
             case when q.day is null or r.effect = 'repeat' then null
                  when r.effect = 'delivered' then 'success'
                  when r.effect = 'failed' then 'failed'
-                 when e.is_active and e.deleted_at is null then 'retrying' else 'cancelled' end as next_status
+                 when e.is_active and e.deleted_at is null and not q.erased then 'retrying' else 'cancelled' end as next_status
      from (select * from result order by delivery_id, place) r
      left join lateral (
        -- "+ 0": by its id; the index of leases would walk all that the instance holds.
-       select day, endpoint_id, space_id, resource, record_id, ordered from webhooks.queue
+       select day, endpoint_id, space_id, resource, record_id, ordered, erased from webhooks.queue
        where delivery_id = r.delivery_id and state = 'leased' and owner + 0 = $1 for update
      ) q on true
      left join webhooks.endpoint e on e.id = q.endpoint_id
@@ -384,7 +410,8 @@ export const record = statement(
      set status = d.next_status, troubled = d.next_status <> 'success', attempts = d.number,
          last_attempt_at = d.started_at, next_retry_at = d.next_at,
          delivered_at = case when d.next_status = 'success' then d.started_at + d.total_ms * interval '1 ms' else t.delivered_at end,
-         response_status = d.status, response_body = d.excerpt, error = d.error, duration_ms = round(d.total_ms)
+         response_status = d.status, response_body = case when d.erased then null else d.excerpt end,
+         error = d.error, duration_ms = round(d.total_ms)
      from decided d
      where t.id = d.delivery_id and t.day = d.day and t.day between $21::date and $22::date and d.next_status is not null
    ), kept as (
@@ -392,16 +419,22 @@ export const record = statement(
                                    first_byte_ms, address, response_status, response_headers, response_body, fault, error,
                                    next_at, late)
      select coalesce(d.day, given_up.day), d.delivery_id, coalesce(d.space_id, given_up.space_id), d.number, d.reason, d.started_at,
-            d.total_ms, d.dns_ms, d.connect_ms, d.tls_ms, d.first_byte_ms, d.address, d.status, d.headers, d.body, d.fault,
+            d.total_ms, d.dns_ms, d.connect_ms, d.tls_ms, d.first_byte_ms, d.address, d.status,
+            case when d.erased or given_up.erased then null else d.headers end,
+            case when d.erased or given_up.erased then null else d.body end, d.fault,
             d.error, d.next_at, d.day is null
      from decided d
      left join lateral (
        -- A null key is looked up nowhere: only what is no longer ours is searched for.
-       select t.day, t.space_id from webhooks.delivery t
+       -- Shared with whoever erases at this moment: one of the two sees what the other has done.
+       select t.day, t.space_id, m.erased_at is not null as erased
+       from webhooks.delivery t
+       join webhooks.message m on m.day = t.day and m.id = t.message_id and m.day between $21::date and $22::date
        where t.id = case when d.day is null then d.delivery_id end and t.day between $21::date and $22::date
          -- Nor is it late if it is here already: the answer to the first writing got lost.
          and not exists (select from webhooks.attempt a where a.delivery_id = t.id and a.day = t.day and a.number = d.number
                            and a.started_at = d.started_at::timestamptz(3))
+       for share of m
      ) given_up on true
      where coalesce(d.day, given_up.day) is not null
      order by d.place

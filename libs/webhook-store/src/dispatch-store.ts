@@ -179,6 +179,7 @@ export class PostgresDispatchStore implements DispatchStore {
     this.tellReady(await this.order.sweep(this.options.gapPatienceMs));
     for (const { id, space_id } of await this.db.query<{ id: string; space_id: string }>(sql.stranded))
       await this.database.inSpace(spaceId(space_id)).query(cancelWaiting, [id]);
+    await this.db.query(sql.endErased);
     for (const { id, space_id } of await this.db.query<{ id: string; space_id: string }>(leftOver))
       await this.database.inSpace(spaceId(space_id)).query(cancelReplayed, [id]);
   }
@@ -347,6 +348,12 @@ export class PostgresDispatchStore implements DispatchStore {
   async leasedTo(instance: InstanceId): Promise<string[]> {
     const rows = await this.db.query<{ delivery_id: string }>(sql.leasedTo, [instance]);
     return rows.map((row) => row.delivery_id);
+  }
+
+  /** Endpoints of which this instance holds deliveries that are to be given back: their record has been erased. */
+  async erasedInHands(instance: InstanceId): Promise<string[]> {
+    const rows = await this.db.query<{ endpoint_id: string }>(sql.erasedInHands, [instance]);
+    return rows.map((row) => row.endpoint_id);
   }
 
   async release(instance: InstanceId, deliveryIds: readonly string[]): Promise<void> {

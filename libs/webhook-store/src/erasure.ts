@@ -1,21 +1,53 @@
-import { statement, type Database } from '@keyturn/platform/database';
+import { ensureDays, isMissingDay } from './days';
+import { accept } from './dispatch-statements';
+import { isErasable } from './erased-events';
+import { eventColumns, numbers } from './event-columns';
+import { RecordOrder } from './record-order';
+import type { CommittedEvent } from '@keyturn/contracts';
+import { spaceNumber, statement, type Database } from '@keyturn/platform/database';
 
-/** $2 resource · $3 record. What is on its way at this moment may still arrive. */
+/** $2 resource · $3 record · $4 up to which of the Space's events */
+const note = statement(
+  'webhooks.erase.note',
+  `insert into webhooks.erasure (space_id, resource, record_id, up_to) values ($1, $2, $3, $4)
+   on conflict (space_id, resource, record_id)
+     do update set up_to = greatest(erasure.up_to, excluded.up_to), erased_at = now()`,
+);
+
+/** Waits for whoever is writing messages; those who come behind it see what was written before it. */
+const waitForWriters = statement(
+  'webhooks.erase.wait_for_writers',
+  'lock table only webhooks.message in share row exclusive mode',
+);
+
 const cancelWaiting = statement(
   'webhooks.erase.waiting',
   `with waiting as materialized (
-     select delivery_id from webhooks.queue
-     where space_id = $1 and resource = $2 and record_id = $3 and state <> 'leased'
-     order by delivery_id for update
+     select q.delivery_id
+     from webhooks.queue q
+     join webhooks.message m on m.day = q.day and m.id = q.message_id and ${isErasable('m')}
+     where q.space_id = $1 and q.resource = $2 and q.record_id = $3 and q.sequence <= $4::bigint and q.state <> 'leased'
+     order by q.delivery_id for update of q
    ), gone as (
      delete from webhooks.queue q using waiting w where q.delivery_id = w.delivery_id and q.state <> 'leased'
-     returning q.delivery_id, q.day, q.status_before
+     returning q.delivery_id, q.day, q.status_before, q.endpoint_id, q.ordered
+   ), ended as (
+     update webhooks.delivery d
+     set status = coalesce(gone.status_before, 'cancelled'), troubled = d.troubled or gone.status_before is distinct from 'success',
+         next_retry_at = null
+     from gone where d.id = gone.delivery_id and d.day = gone.day
    )
-   update webhooks.delivery d
-   set status = coalesce(gone.status_before, 'cancelled'), troubled = d.troubled or gone.status_before is distinct from 'success',
-       next_retry_at = null
-   from gone where d.id = gone.delivery_id and d.day = gone.day
-   returning d.id`,
+   select endpoint_id, ordered from gone`,
+);
+
+/** What a dispatcher has in its hands ends with the attempt that is on the wire, or without one. */
+const markLeased = statement(
+  'webhooks.erase.leased',
+  `update webhooks.queue q set erased = true
+   from webhooks.message m
+   where q.space_id = $1 and q.resource = $2 and q.record_id = $3 and q.sequence <= $4::bigint and q.state = 'leased'
+     and m.day = q.day and m.id = q.message_id and ${isErasable('m')}
+   returning q.endpoint_id`,
 );
 
 /** Payloads become their thin form. What receivers answered may repeat them, so that goes too. */
@@ -23,10 +55,9 @@ const erase = statement(
   'webhooks.erase.messages',
   `with erased as (
      update webhooks.message m
-     set payload = convert_to('{"event":' || to_json(m.event)::text || ',"data":{"id":' || m.record_id || '},"timestamp":"'
-                     || to_char(m.time at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') || '"}', 'UTF8'),
-         changed = '{}', erased_at = now()
-     where m.space_id = $1 and m.resource = $2 and m.record_id = $3 and m.erased_at is null
+     set payload = webhooks.thin_payload(m.event, m.record_id, m.time), changed = '{}', erased_at = now()
+     where m.space_id = $1 and m.resource = $2 and m.record_id = $3 and m.sequence <= $4::bigint and m.erased_at is null
+       and ${isErasable('m')}
      returning m.day, m.id
    ), emptied as (
      update webhooks.delivery d set response_body = null
@@ -46,17 +77,73 @@ export interface ErasedRecord {
   /** As in event names. */
   readonly resource: string;
   readonly recordId: number;
+  /** Of the Space's sequence: events behind it are another life of the record. */
+  readonly upTo: number;
 }
 
-/** Forgets what deliveries say of a record: its payloads, what was answered to them, and what waits of it. */
-export async function eraseRecord(
-  database: Database,
-  { spaceId, resource, recordId }: ErasedRecord,
-): Promise<{ messages: number; cancelled: number; attempts: number }> {
-  return database.transaction('what waits of a record ends, and its payloads go', async (tx) => {
-    const db = tx.inSpace(spaceId);
-    const cancelled = await db.query(cancelWaiting, [resource, recordId]);
-    const [erased] = await db.query<{ messages: number; attempts: number }>(erase, [resource, recordId]);
-    return { messages: erased?.messages ?? 0, cancelled: cancelled.length, attempts: erased?.attempts ?? 0 };
+export interface ErasedDeliveries {
+  readonly messages: number;
+  readonly cancelled: number;
+  readonly attempts: number;
+  /** Endpoints of which a dispatcher has deliveries in its hands that must not go any more. */
+  readonly inHands: readonly string[];
+}
+
+/**
+ * Forgets what deliveries say of a record: its payloads, what was answered to them, and what waits of it. Whatever of it is
+ * still on its way here, in the stream, in a dispatcher or on a page of a replay, comes in without its data from now on.
+ */
+export async function eraseRecord(database: Database, record: ErasedRecord): Promise<ErasedDeliveries> {
+  const { spaceId, resource, recordId, upTo } = record;
+  const key = [resource, recordId, upTo];
+  // Apart from what follows: a lock on a table must not be held while rows of the queue are waited for.
+  await database.transaction('whoever writes messages knows of the erasure, or has written', async (tx) => {
+    await tx.inSpace(spaceId).query(note, key);
+    await tx.acrossSpaces('messages of all Spaces stand in one table').query(waitForWriters);
   });
+  const done = await database.transaction('what waits of a record ends, and its payloads go', async (tx) => {
+    const db = tx.inSpace(spaceId);
+    const cancelled = await db.query<{ endpoint_id: string; ordered: boolean }>(cancelWaiting, key);
+    const leased = await db.query<{ endpoint_id: string }>(markLeased, key);
+    const [erased] = await db.query<{ messages: number; attempts: number }>(erase, key);
+    return { cancelled, leased, messages: erased?.messages ?? 0, attempts: erased?.attempts ?? 0 };
+  });
+  const order = new RecordOrder(database.acrossSpaces('what was held behind it may go'));
+  const behind = done.cancelled.filter(({ ordered }) => ordered);
+  await order.release(behind.map(({ endpoint_id: endpointId }) => ({ endpointId, resource, recordId })));
+  return {
+    messages: done.messages,
+    attempts: done.attempts,
+    cancelled: done.cancelled.length,
+    inHands: [...new Set(done.leased.map(({ endpoint_id }) => endpoint_id))],
+  };
+}
+
+/**
+ * Takes in events of an erased record that the dispatchers may not have had yet, since they are about to go from the stream:
+ * whoever was owed them gets a cancelled delivery, and the Space's sequence has no gap that ordered deliveries would wait for.
+ */
+export async function acceptErased(
+  database: Database,
+  events: readonly CommittedEvent[],
+  maxAttempts: number,
+): Promise<void> {
+  if (events.length === 0) return;
+  const db = database.acrossSpaces('events are taken in as a dispatcher does it');
+  const [ids, ...columns] = eventColumns(events);
+  const spaces = numbers(events.map(({ spaceId }) => spaceNumber(spaceId)));
+  // No instance and no room: nothing is leased.
+  const values = [null, ids, spaces, ...columns, 0, 0, '{}', maxAttempts];
+  let rows;
+  try {
+    rows = await db.query<{ closed: boolean }>(accept, values);
+  } catch (error) {
+    if (!isMissingDay(error)) throw error;
+    await ensureDays(
+      database,
+      events.map(({ committedAt }) => committedAt.slice(0, 'YYYY-MM-DD'.length)),
+    );
+    rows = await db.query<{ closed: boolean }>(accept, values);
+  }
+  if (rows.some(({ closed }) => closed)) await new RecordOrder(db).releaseAll();
 }

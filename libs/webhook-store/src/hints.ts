@@ -7,6 +7,8 @@ export const hintSubject = 'hint.webhooks';
 export interface WebhookHint {
   /** The number of `wh_<n>` whose settings or state have changed, or for which something has become due. */
   readonly endpointId: string;
+  /** Whoever has deliveries of it in its hands gives them back: some of them are to end. */
+  readonly giveBack?: boolean;
 }
 
 export const encodeHint = (hint: WebhookHint): Uint8Array => Buffer.from(JSON.stringify(hint), 'utf8');
@@ -16,9 +18,8 @@ export function decodeHint(bytes: Uint8Array): WebhookHint | undefined {
   try {
     const hint: unknown = JSON.parse(Buffer.from(bytes).toString('utf8'));
     if (typeof hint !== 'object' || hint === null || !('endpointId' in hint)) return undefined;
-    return typeof hint.endpointId === 'string' && /^\d{1,18}$/.test(hint.endpointId)
-      ? { endpointId: hint.endpointId }
-      : undefined;
+    if (typeof hint.endpointId !== 'string' || !/^\d{1,18}$/.test(hint.endpointId)) return undefined;
+    return { endpointId: hint.endpointId, ...('giveBack' in hint && hint.giveBack === true ? { giveBack: true } : {}) };
   } catch {
     return undefined;
   }

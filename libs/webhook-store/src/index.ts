@@ -35,7 +35,7 @@ export {
 export { makeListDatabases, type ListDatabases } from './list-databases';
 export { webhookMigrations } from './migrations';
 export { maxReplayWaiting, ReplayStore, type LogPage, type NewReplay, type ReplayJob } from './replay-store';
-export { eraseRecord, type ErasedRecord } from './erasure';
+export { acceptErased, eraseRecord, type ErasedDeliveries, type ErasedRecord } from './erasure';
 export { reseal } from './reseal';
 export { dropOldDeliveries } from './retention';
 export { SealedByUnknownKey, SecretBox, secretContext } from './secret-box';

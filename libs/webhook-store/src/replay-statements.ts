@@ -1,3 +1,4 @@
+import { isErased } from './erased-events';
 import { statement } from '@keyturn/platform/database';
 
 /** The statements of {@link ReplayStore}. `$1` is the Space wherever one acts for it. */
@@ -100,6 +101,7 @@ export const step = statement(
        where d.endpoint_id = j.endpoint_id and d.message_id = i.id and d.day = i.day
      ) d on true
      where (i.event = any(j.events) or i.resource || '.*' = any(j.events))
+       and not ${isErased('i', 'substring($14::bytea from i.place + 1 for i.bytes)', 'j.space_id')}
        and (j.filter is null or webhooks.passes(j.filter, i.event, i.resource, string_to_array(i.changed, ','),
                                                 substring($14::bytea from i.place + 1 for i.bytes)))
        and case j.selection when 'failed' then d.status = 'failed'

@@ -22,6 +22,12 @@ const dropIdempotency = statement(
   `delete from webhooks.idempotency where created_at < $1::timestamptz - interval '1 day' returning key`,
 );
 
+/** What was erased so long ago that no log and no stream has an event of it any more. */
+const dropErasures = statement(
+  'webhooks.retention.erasures',
+  `delete from webhooks.erasure where erased_at < $1::timestamptz - interval '91 days' returning record_id`,
+);
+
 /** Subscriptions whose last delivery is gone too. */
 const dropEndpoints = statement(
   'webhooks.retention.endpoints',
@@ -41,11 +47,13 @@ export async function dropOldDeliveries(database: Database, now: Date, keepMs: n
   await db.query(dropCounts, [firstKept]);
   await db.query(dropHours, [now.toISOString()]);
   const keys = await db.query(dropIdempotency, [now.toISOString()]);
+  const erasures = await db.query(dropErasures, [now.toISOString()]);
   const endpoints = await db.query(dropEndpoints, [firstKept]);
   return {
     deliveryPartitions: days?.dropped ?? 0,
     waitingDeliveries: waiting.length,
     idempotencyKeys: keys.length,
+    erasures: erasures.length,
     deletedWebhooks: endpoints.length,
   };
 }

@@ -63,7 +63,7 @@ export class StoreFixture {
       name: 'test.clear',
       text: `truncate webhooks.space, webhooks.endpoint, webhooks.endpoint_state, webhooks.endpoint_version, webhooks.endpoint_hour,
              webhooks.endpoint_day, webhooks.idempotency, webhooks.message, webhooks.delivery, webhooks.attempt, webhooks.queue,
-             webhooks.dispatcher, webhooks.accepted, webhooks.replay restart identity cascade`,
+             webhooks.dispatcher, webhooks.accepted, webhooks.replay, webhooks.erasure restart identity cascade`,
     });
   }
 

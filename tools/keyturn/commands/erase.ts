@@ -3,32 +3,40 @@ import { type Command, required, UsageError } from '../command';
 import { ofSpace } from '../space-webhooks';
 import { card } from '../table';
 
-/** Every payload of a record's history is rewritten. */
-const eraseWaitMs = 120_000;
+/** It waits for what was published before it, and looks through the log and the streams. */
+const eraseWaitMs = 10 * 60_000;
 
 const erase: Command = {
   name: 'erase',
-  summary: 'Removes what is kept of a record besides its id, and cancels what waits of it; this cannot be undone',
-  operands: ['RESOURCE', 'ID'],
-  flags: ofSpace,
-  async run({ operands, flags, cluster }) {
-    const [resource = '', id = ''] = operands;
+  summary: 'Forgets a record and all that is kept of it, and cancels what waits of it; this cannot be undone',
+  flags: {
+    ...ofSpace,
+    resource: { value: 'R', required: true, description: 'as in event names: file, contact, calendar_item, …' },
+    id: { value: 'N', required: true, description: 'the record' },
+  },
+  async run({ flags, cluster }) {
+    const [resource, id] = [required(flags, 'resource'), required(flags, 'id')];
     if (!resourceByName(resource))
       throw new UsageError(
-        `RESOURCE must be one of ${resources.map(({ name }) => name).join(', ')}, not "${resource}"`,
+        `--resource must be one of ${resources.map(({ name }) => name).join(', ')}, not "${resource}"`,
       );
     const recordId = Number(id);
-    if (!/^\d+$/.test(id) || !isRecordId(recordId)) throw new UsageError(`ID must be the id of a record, not "${id}"`);
+    if (!/^\d+$/.test(id) || !isRecordId(recordId))
+      throw new UsageError(`--id must be the id of a record, not "${id}"`);
     const running = await cluster();
     const { id: spaceId, slug } = await running.space(required(flags, 'space'));
-    const record = { spaceId, resource, recordId };
-    const erased = { webhooks: await running.ask('admin.webhooks.erase', record, eraseWaitMs) };
-    const counts = Object.entries(erased).flatMap(([owner, report]) =>
-      Object.entries(report).map(([kind, count]) => [`${owner} ${kind}`, count] as const),
-    );
+    const erasure = await running.ask('admin.data.erase', { spaceId, resource, recordId }, eraseWaitMs);
+    const shown = {
+      record: erasure.deleted ? 'deleted' : 'was not there',
+      'events of the log': erasure.events,
+      'messages of the streams': erasure.streamMessages,
+      'payloads of deliveries': erasure.payloads,
+      'answers of receivers': erasure.answers,
+      'deliveries cancelled': erasure.cancelled,
+    };
     return {
-      json: { ...record, erased },
-      text: `${resource} ${recordId} of ${slug} is erased:\n${card(Object.fromEntries(counts))}`,
+      json: { spaceId, resource, recordId, ...erasure },
+      text: `${resource} ${recordId} of ${slug} is erased:\n${card(shown)}`,
     };
   },
 };

@@ -1,4 +1,7 @@
 import { Module } from '@nestjs/common';
+import { ErasureRpc } from '../erasure/erasure.rpc';
+import { RecordEraser } from '../erasure/record-eraser';
+import { StreamEraser } from '../erasure/stream-eraser';
 import { Relay } from '../log/relay';
 import { RejectedEvents } from '../rejected/rejected-events';
 import { RejectedRpc } from '../rejected/rejected.rpc';
@@ -9,7 +12,7 @@ import { PositionsRpc } from './positions.rpc';
 
 /** The write side: events in, the log, its relay, and what belongs to their keeping. */
 @Module({
-  providers: [Applier, Relay, RejectedEvents],
-  controllers: [SpacesRpc, PositionsRpc, RejectedRpc, RetentionRpc],
+  providers: [Applier, Relay, RejectedEvents, RecordEraser, StreamEraser],
+  controllers: [SpacesRpc, PositionsRpc, RejectedRpc, RetentionRpc, ErasureRpc],
 })
 export class ApplyModule {}

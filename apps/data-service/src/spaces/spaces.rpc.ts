@@ -37,7 +37,11 @@ export class SpacesRpc {
   }
 }
 
-function checkSpace(spaceId: unknown): void {
+export async function hasSpace(database: Database, spaceId: string): Promise<boolean> {
+  return (await database.inSpace(spaceId).query(readPosition)).length > 0;
+}
+
+export function checkSpace(spaceId: unknown): void {
   if (typeof spaceId !== 'string' || !spaceIdPattern.test(spaceId))
     throw validationError('spaceId', 'spaceId must be the id of a Space');
 }

@@ -134,7 +134,8 @@ export class DispatchEngine implements OnApplicationBootstrap {
       this.hints = connection.subscribe(hintSubject, {
         callback: (error, message) => {
           const hint = error ? undefined : decodeHint(message.data);
-          if (hint) void this.endpointChanged(hint.endpointId);
+          if (hint?.giveBack) void this.giveBack([hint.endpointId]);
+          else if (hint) void this.endpointChanged(hint.endpointId);
         },
       });
     });
@@ -346,6 +347,12 @@ export class DispatchEngine implements OnApplicationBootstrap {
     this.claimer.wake();
   }
 
+  /** What waits here of these endpoints returns to the queue, where what has been erased of it ends. */
+  private async giveBack(endpointIds: readonly string[]): Promise<void> {
+    await this.release(endpointIds.flatMap((endpointId) => this.turns.clear(endpointId)));
+    this.claimer.wake();
+  }
+
   private async release(deliveries: readonly Outgoing[]): Promise<void> {
     const instance = this.lease.id;
     const mine = deliveries.filter((delivery) => delivery.instance === instance).map(({ id }) => id);
@@ -361,6 +368,9 @@ export class DispatchEngine implements OnApplicationBootstrap {
     if (instance === undefined || this.reconciling) return;
     this.reconciling = true;
     await this.tell('leases not compared', async () => {
+      // Who erased has told us, unless the word got lost.
+      const erased = await this.store.erasedInHands(instance);
+      if (erased.length) await this.giveBack(erased);
       const unknown = this.held.unknownOf(await this.store.leasedTo(instance));
       if (!unknown.length) return;
       this.log.warn({ count: unknown.length }, 'deliveries leased to us that we do not know');

@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import type { RequestOf } from '@keyturn/contracts';
+import type { LoggedEvent, RequestOf } from '@keyturn/contracts';
 import { RpcClient } from '@keyturn/platform/rpc';
 import type { LogPage } from '@keyturn/webhook-store';
 
@@ -13,8 +13,12 @@ export class LogReader {
 
   async page(request: RequestOf<'data.events'>): Promise<LogPage> {
     const { head, body } = await this.rpc.request('data.events', request, { deadlineMs: pageDeadlineMs });
-    let at = 0;
-    const events = head.events.map((event) => ({ ...event, payload: body.subarray(at, (at += event.bytes)) }));
-    return { events, last: head.last, more: head.more };
+    return { events: withPayloads(head.events, body), last: head.last, more: head.more };
   }
+}
+
+/** Events of the log with their payloads, which come one after the other. */
+export function withPayloads(events: readonly LoggedEvent[], body: Uint8Array): LogPage['events'] {
+  let at = 0;
+  return events.map((event) => ({ ...event, payload: body.subarray(at, (at += event.bytes)) }));
 }

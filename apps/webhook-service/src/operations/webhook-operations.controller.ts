@@ -1,12 +1,13 @@
 import { Controller, Inject } from '@nestjs/common';
 import { Payload } from '@nestjs/microservices';
-import { isRecordId, resourceByName, validationError } from '@keyturn/contracts';
+import { validationError } from '@keyturn/contracts';
 import { Database } from '@keyturn/platform/database';
 import { Operation, reply, type RpcCall, type RpcReply } from '@keyturn/platform/rpc';
 import { SETTINGS } from '@keyturn/platform/service';
-import { eraseRecord, reseal, SecretBox, WebhookLedger } from '@keyturn/webhook-store';
+import { acceptErased, eraseRecord, reseal, SecretBox, WebhookLedger } from '@keyturn/webhook-store';
 import type { WebhookServiceSettings } from '../settings';
-import { LogReader } from './log-reader';
+import { WebhookHints } from '../webhooks/webhook-hints';
+import { LogReader, withPayloads } from './log-reader';
 import { TakenIn } from './taken-in';
 
 const pageSize = 1_000;
@@ -21,6 +22,7 @@ export class WebhookOperationsController {
     private readonly secrets: SecretBox,
     private readonly log: LogReader,
     private readonly takenIn: TakenIn,
+    private readonly hints: WebhookHints,
     @Inject(SETTINGS) private readonly settings: WebhookServiceSettings,
   ) {}
 
@@ -47,11 +49,19 @@ export class WebhookOperationsController {
     return reply(await reseal(this.database, this.secrets));
   }
 
-  @Operation('admin.webhooks.erase')
-  async erase(@Payload() { request }: RpcCall<'admin.webhooks.erase'>): Promise<RpcReply<'admin.webhooks.erase'>> {
-    if (!resourceByName(request.resource)) throw validationError('resource', 'resource must be one of the resources');
-    if (!isRecordId(request.recordId)) throw validationError('recordId', 'recordId must be the id of a record');
-    return reply(await eraseRecord(this.database, request));
+  /** Asked by data-service, whose log has the events: those that dispatchers may not have taken in yet come with it. */
+  @Operation('webhooks.erase')
+  async erase(@Payload() { request, body }: RpcCall<'webhooks.erase'>): Promise<RpcReply<'webhooks.erase'>> {
+    const { spaceId, events } = request;
+    const { inHands, ...done } = await eraseRecord(this.database, request);
+    for (const endpointId of inHands) this.hints.giveBack(endpointId);
+    const committed = withPayloads(events, body).map(({ traceparent, ...event }) => ({
+      ...event,
+      spaceId,
+      ...(traceparent === null ? {} : { traceparent }),
+    }));
+    await acceptErased(this.database, committed, this.settings.retryScheduleMs.length + 1);
+    return reply(done);
   }
 
   /** Older deliveries are forgotten, so nothing could be said of them. A day is kept whole. */

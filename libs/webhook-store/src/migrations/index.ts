@@ -7,6 +7,7 @@ import { DaysOfTheOwner1763600350000 } from './1763600350000-days-of-the-owner';
 import { SignatureSchemes1763600450000 } from './1763600450000-signature-schemes';
 import { DeliveriesByTime1763600500000 } from './1763600500000-deliveries-by-time';
 import { Handshake1763600550000 } from './1763600550000-handshake';
+import { Erasure1763600600000 } from './1763600600000-erasure';
 
 /** In order; forward only. */
 export const webhookMigrations: readonly MigrationClass[] = [
@@ -18,4 +19,5 @@ export const webhookMigrations: readonly MigrationClass[] = [
   SignatureSchemes1763600450000,
   DeliveriesByTime1763600500000,
   Handshake1763600550000,
+  Erasure1763600600000,
 ];

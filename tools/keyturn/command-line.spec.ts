@@ -188,7 +188,14 @@ describe('the command line', () => {
   });
 
   it('erases a record', async () => {
-    answers['admin.data.erase'] = { deleted: true, events: 2, streamMessages: 5, payloads: 3, cancelled: 1, answers: 4 };
+    answers['admin.data.erase'] = {
+      deleted: true,
+      events: 2,
+      streamMessages: 5,
+      payloads: 3,
+      cancelled: 1,
+      answers: 4,
+    };
     const { out } = await run(['erase', '--space', 'acme', '--resource', 'calendar_item', '--id', '12']);
     expect(out).toContain('calendar_item 12 of acme is erased');
     expect(request('admin.data.erase')).toEqual({ spaceId: 'spc_3', resource: 'calendar_item', recordId: 12 });
@@ -339,8 +346,16 @@ describe('the command line', () => {
       ['events', 'publish', '--file', '/nowhere.ndjson'],
       '/nowhere.ndjson cannot be read (ENOENT)',
     ],
-    ['a record of nothing', ['erase', '--resource', 'house', '--id', '1', '--space', 'acme'], '--resource must be one of file,'],
-    ['no record', ['erase', '--resource', 'file', '--id', '0', '--space', 'acme'], '--id must be the id of a record, not "0"'],
+    [
+      'a record of nothing',
+      ['erase', '--resource', 'house', '--id', '1', '--space', 'acme'],
+      '--resource must be one of file,',
+    ],
+    [
+      'no record',
+      ['erase', '--resource', 'file', '--id', '0', '--space', 'acme'],
+      '--id must be the id of a record, not "0"',
+    ],
     ['nothing to change', ['webhooks', 'update', 'wh_1', '--space', 'acme'], 'nothing to change: give one of --name'],
     [
       'JSON that is none',

@@ -213,11 +213,11 @@ describe('webhooks, deliveries, replays and the feed from the command line', () 
     const { id } = await create('/forgotten');
     await publish(77);
     await waitFor('its delivery', async () => (await deliveriesOf(id, '--status', 'success')).length === 1);
-    expect(await json('erase', 'file', '77')).toMatchObject({
+    expect(await json('erase', '--resource', 'file', '--id', '77')).toMatchObject({
       ...{ spaceId, resource: 'file', recordId: 77 },
-      erased: { webhooks: { messages: 1 } },
+      ...{ deleted: true, events: 1, payloads: 1 },
     });
-    const [delivery] = await deliveriesOf(id);
+    const delivery = (await deliveriesOf(id)).find(({ event }) => event === 'file.created');
     expect(delivery?.payload).toMatchObject({ event: 'file.created', data: { id: 77 } });
     expect(JSON.stringify(delivery)).not.toContain('File 77');
   });

@@ -31,6 +31,11 @@ export class FreshNats {
     return this.server.url;
   }
 
+  /** Where JetStream keeps its files. */
+  get storeDir(): string {
+    return this.options.storeDir;
+  }
+
   get pid(): number {
     return this.server.pid;
   }

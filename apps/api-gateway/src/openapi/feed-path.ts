@@ -45,6 +45,7 @@ export const feedPath: Readonly<Record<string, Part>> = {
       summary: 'Read the event feed',
       description:
         'All events of the Space in the order of their commits, deletions included, kept for 90 days: the same ids and payloads as the webhooks. ' +
+        'Of a record that was erased, the `data` of its events is the id alone. ' +
         'Give `nextCursor` as `after` to go on; the end of the feed has one too, and nothing ever appears behind a cursor that you have.',
       tags: [feedTag],
       parameters: [

@@ -145,7 +145,8 @@ export class WriteSide {
     readonly link: NatsLink,
   ) {}
 
-  static async start(urls: { databaseUrl: string; natsUrl: string }): Promise<WriteSide> {
+  /** `idle`: nothing is applied until it is asked to. */
+  static async start(urls: { databaseUrl: string; natsUrl: string; idle?: boolean }): Promise<WriteSide> {
     const database = makeDatabase(urls.databaseUrl);
     const link = new NatsLink({ natsUrl: urls.natsUrl }, 'data-service', log);
     await link.whenConnected();
@@ -160,7 +161,7 @@ export class WriteSide {
       metrics,
       new Drain(),
     );
-    applier.onApplicationBootstrap();
+    if (!urls.idle) applier.onApplicationBootstrap();
     return new WriteSide(applier, metrics, database, link);
   }
 

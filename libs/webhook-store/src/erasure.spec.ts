@@ -22,7 +22,7 @@ describe('erasing a record', () => {
 
   /** Every row of the schema as text: what a name could stand in. */
   async function everything(): Promise<string> {
-    const texts = ['message', 'delivery', 'attempt', 'queue', 'endpoint', 'erasure'].map(async (table) => {
+    const texts = ['message', 'delivery', 'attempt', 'queue', 'erasure'].map(async (table) => {
       const text = table === 'message' ? `convert_from(payload, 'UTF8') || r::text` : 'r::text';
       const rows = await store.database.acrossSpaces('a test looks at everything').query<{ text: string }>({
         name: `test.all_${table}`,

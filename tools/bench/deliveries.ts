@@ -112,7 +112,7 @@ async function bareLoop(origin: string, count: number): Promise<number> {
 }
 
 /** A Space of its own with so many webhooks, all of them to the sink. */
-async function subscribe(system: TestSystem, origin: string, count: number): Promise<string> {
+export async function subscribe(system: TestSystem, origin: string, count: number): Promise<string> {
   const space = await system.createSpace();
   const { key } = await system.createKey(space.slug);
   for (let number = 1; number <= count; number++) {
@@ -183,7 +183,7 @@ async function publishSteadily(system: TestSystem, spaceId: string, firstId: num
 }
 
 /** A file as a transaction system sends it: about 1.5 kB of payload. */
-const fileData = (id: number) => ({
+export const fileData = (id: number) => ({
   id,
   name: `333 Main St #${id}`,
   fileType: 'listing',

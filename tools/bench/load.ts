@@ -11,6 +11,7 @@ export interface LoadPlan {
 }
 
 export interface LoadResult {
+  readonly requests: number;
   readonly requestsPerSecond: number;
   readonly p50Ms: number;
   readonly p95Ms: number;
@@ -46,6 +47,7 @@ export async function runLoad(plan: LoadPlan): Promise<LoadResult> {
   latencies.sort((a, b) => a - b);
   const at = (share: number) => latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * share))] ?? 0;
   return {
+    requests: latencies.length,
     requestsPerSecond: latencies.length / seconds,
     p50Ms: at(0.5),
     p95Ms: at(0.95),

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { parseArgs } from 'node:util';
 import { probeLiveEvents } from './applying';
 import type { LoadPlan } from './load';
+import { benchCosts } from './costs';
 import { benchDeliveries } from './deliveries';
 import { benchHistory } from './history';
 import { benchNeighbours } from './neighbours';
@@ -11,7 +12,7 @@ import { benchReads } from './reads';
 import { serveReference } from './reads.reference';
 
 /**
- * `npm run bench -- reads | deliveries | neighbours | history`: figures as JSON lines on stdout, progress on stderr. The other words are processes
+ * `npm run bench -- reads | deliveries | neighbours | history | costs`: figures as JSON lines on stdout, progress on stderr. The other words are processes
  * that a benchmark starts for itself.
  */
 async function main([command, ...rest]: readonly string[]): Promise<void> {
@@ -45,6 +46,22 @@ async function main([command, ...rest]: readonly string[]): Promise<void> {
       await benchNeighbours({ seconds: Number(values.seconds), backlog: Number(values.backlog) });
       break;
     }
+    case 'costs': {
+      const { values } = parseArgs({
+        args: [...rest],
+        options: {
+          files: { type: 'string', default: '5000' },
+          events: { type: 'string', default: '10000' },
+          seconds: { type: 'string', default: '6' },
+        },
+      });
+      await benchCosts({
+        files: Number(values.files),
+        events: Number(values.events),
+        seconds: Number(values.seconds),
+      });
+      break;
+    }
     case 'sink': {
       process.send?.(await serveSink());
       process.once('disconnect', () => process.exit(0));
@@ -70,7 +87,7 @@ async function main([command, ...rest]: readonly string[]): Promise<void> {
       return;
     }
     default:
-      throw new Error('say which benchmark: npm run bench -- reads | deliveries | neighbours | history');
+      throw new Error('say which benchmark: npm run bench -- reads | deliveries | neighbours | history | costs');
   }
   process.exit(0);
 }

@@ -170,7 +170,7 @@ async function planOf(system: TestSystem, space: ReadSpace, path: string): Promi
 }
 
 /** In a process of its own, so that the client's work is not on the event loop of what it measures. */
-async function load(plan: LoadPlan): Promise<LoadResult> {
+export async function load(plan: LoadPlan): Promise<LoadResult> {
   const child = fork(process.argv[1] as string, ['load'], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
   child.send(plan);
   const [result] = (await once(child, 'message')) as [LoadResult];

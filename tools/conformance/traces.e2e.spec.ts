@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { startSystem, type TestSystem } from '@keyturn/testing';
+import { startSystem, waitFor, type TestSystem } from '@keyturn/testing';
 import { Collector, pathOf } from './collector';
 import { Receivers } from './receivers';
 import { TestSpace } from './space';
@@ -141,8 +141,9 @@ describe('traces', () => {
     const { traceId, traceparent } = newTrace();
     await space.publish([{ type: 'note.created', data: { id: 4, subject: 'none' }, traceparent }]);
     await collector.trace(traceId, (all) => all.some(({ name }) => name === 'POST'));
-    const lines = system.logs('dispatcher').filter((line) => line['message'] === 'delivery attempted');
-    expect(lines.map((line) => line['traceId'])).toContain(traceId);
+    await waitFor('the line of the attempt', () =>
+      system.logs('dispatcher').some((line) => line['message'] === 'delivery attempted' && line['traceId'] === traceId),
+    );
   });
 
   it('no span holds a value, a query string, a path or a secret', () => {

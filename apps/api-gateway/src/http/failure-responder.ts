@@ -9,6 +9,7 @@ import { AddressLimit } from '../access/address-limit';
 import { surfaceOf, type Failure } from '../surfaces/surface';
 import { failureOf } from './failure';
 import { jsonType, quotaHeaders, securityHeaders } from './headers';
+import { traceOf } from './request-context';
 import { requestId } from './request-id';
 
 /** Answers every failure in the shape of the request's surface; nothing of ours but the words meant for callers gets out. */
@@ -68,7 +69,13 @@ export class FailureResponder {
 
   private report(request: FastifyRequest, failure: Failure, error: unknown): void {
     const { method, id } = request;
-    const fields = { requestId: id, method, route: request.routeOptions.url, spaceId: request.principal?.spaceId };
+    const fields = {
+      requestId: id,
+      traceId: traceOf(request),
+      method,
+      route: request.routeOptions.url,
+      spaceId: request.principal?.spaceId,
+    };
     if (failure.code === 'UNAVAILABLE') this.log.warn({ ...fields, error: String(error) }, 'not available');
     else this.log.error({ ...fields, error: describe(error) }, 'request failed');
   }

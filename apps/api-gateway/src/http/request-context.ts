@@ -1,6 +1,8 @@
-import type { Span } from '@keyturn/platform/tracing';
+import type { FastifyRequest } from 'fastify';
+import { traceIdOf, type Span } from '@keyturn/platform/tracing';
 import type { Principal } from '../access/principal';
 import type { Surface } from '../surfaces/surface';
+import { traceparent } from './request-id';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -19,4 +21,9 @@ declare module 'fastify' {
 export function pathOf(url: string): string {
   const end = url.search(/[?#]/);
   return end === -1 ? url : url.slice(0, end);
+}
+
+/** For log lines: our own trace's id, or the caller's where we gather none. */
+export function traceOf({ span, raw }: FastifyRequest): string | undefined {
+  return span?.traceId ?? traceIdOf(traceparent(raw));
 }

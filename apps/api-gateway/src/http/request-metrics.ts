@@ -2,8 +2,7 @@ import { Injectable } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Log } from '@keyturn/platform/logs';
 import { Metrics } from '@keyturn/platform/metrics';
-import { traceIdOf } from '@keyturn/platform/tracing';
-import { traceparent } from './request-id';
+import { traceOf } from './request-context';
 
 /** Rate, errors and duration by route; the end of the request's span; and, at level debug, one line a request. */
 @Injectable()
@@ -32,7 +31,7 @@ export class RequestMetrics {
     this.log.debug(
       {
         requestId: request.id,
-        traceId: request.span?.traceId ?? traceIdOf(traceparent(request.raw)),
+        traceId: traceOf(request),
         method,
         route,
         status: reply.statusCode,

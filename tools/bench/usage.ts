@@ -7,7 +7,6 @@ import type { TestSystem } from '@keyturn/testing';
 export const parts = ['api-gateway', 'data-service', 'webhook-service', 'dispatcher', 'postgres', 'nats'] as const;
 export type Part = (typeof parts)[number];
 
-const streams = ['DOMAIN', 'EVENTS'] as const;
 const schemas = ['access', 'data', 'webhooks'] as const;
 
 /** What has been used up to a moment. */
@@ -15,7 +14,7 @@ export interface Usage {
   /** CPU time in ms, user and system. */
   readonly cpuMs: Readonly<Record<Part, number>>;
   /** Bytes of tables with their indexes, by schema; of the write-ahead log; of the streams. */
-  readonly bytes: Readonly<Record<(typeof schemas)[number] | (typeof streams)[number] | 'wal', number>>;
+  readonly bytes: Readonly<Record<(typeof schemas)[number] | 'wal' | 'DOMAIN' | 'EVENTS', number>>;
 }
 
 /** Linux counts in hundredths of a second. */

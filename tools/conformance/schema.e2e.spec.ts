@@ -80,7 +80,7 @@ describe('a database that is not migrated yet', () => {
         await expect(anyone.request(operation)).rejects.toMatchObject({ code: ErrorCode.NoResponders });
       await migrateAll((name) => ({ env, logFile: path.join(folder, `${name}.migrate.log`) }));
       for (const { process } of instances) await process.ready();
-      expect(await admin.request('data.streams.position', {})).toEqual({ DOMAIN: 0, BACKFILL: 0 });
+      expect(await admin.request('data.streams.position', {})).toEqual({ DOMAIN: 0, BACKFILL: 0, EVENTS: 0 });
       for (const { ask } of instances) expect((await ask('/readyz')).status).toBe(200);
     } finally {
       await anyone.close();

@@ -1,6 +1,6 @@
 import { dayAt, ensureDaysAhead } from './days';
 import type { RetentionReport } from '@keyturn/contracts';
-import { statement, type Database } from '@keyturn/platform/database';
+import { isUnavailable, statement, type Database, type Queries } from '@keyturn/platform/database';
 
 const dropDays = statement('webhooks.retention.days', `select webhooks.drop_days_before($1::date) as dropped`);
 
@@ -43,17 +43,31 @@ export async function dropOldDeliveries(database: Database, now: Date, keepMs: n
   const firstKept = dayAt(now.getTime() - keepMs);
   await ensureDaysAhead(database, now);
   const waiting = await db.query(dropWaiting, [firstKept]);
-  const [days] = await db.query<{ dropped: number }>(dropDays, [firstKept]);
+  const dropped = await dropPartitions(db, firstKept);
   await db.query(dropCounts, [firstKept]);
   await db.query(dropHours, [now.toISOString()]);
   const keys = await db.query(dropIdempotency, [now.toISOString()]);
   const erasures = await db.query(dropErasures, [now.toISOString()]);
   const endpoints = await db.query(dropEndpoints, [firstKept]);
   return {
-    deliveryPartitions: days?.dropped ?? 0,
+    deliveryPartitions: dropped,
     waitingDeliveries: waiting.length,
     idempotencyKeys: keys.length,
     erasures: erasures.length,
     deletedWebhooks: endpoints.length,
   };
+}
+
+/** A partition goes under a lock that dispatchers at work may keep it from for a while; what waits for it meanwhile are they. */
+const dropTries = 5;
+
+async function dropPartitions(db: Queries, firstKept: string): Promise<number> {
+  for (let tries = 1; ; tries++) {
+    try {
+      const [row] = await db.query<{ dropped: number }>(dropDays, [firstKept]);
+      return row?.dropped ?? 0;
+    } catch (error) {
+      if (tries === dropTries || !isUnavailable(error)) throw error;
+    }
+  }
 }

@@ -5,7 +5,7 @@ import { DatabaseError } from 'pg';
  * SQLSTATE classes and codes that say: the server is gone, going, or not there yet, or another transaction was in the way
  * (not: the statement is wrong).
  */
-const unavailableStates = /^(08...|57P0[1-4]|53...|25006|40001|40P01)$/;
+const unavailableStates = /^(08...|57P0[1-4]|53...|25006|40001|40P01|55P03)$/;
 const unavailableCodes = new Set([
   'ECONNREFUSED',
   'ECONNRESET',

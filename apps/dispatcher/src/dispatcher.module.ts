@@ -4,6 +4,7 @@ import { Database } from '@keyturn/platform/database';
 import { AddressPolicy, PostgresDispatchStore, SecretBox } from '@keyturn/webhook-store';
 import { DispatchEngine } from './delivery/dispatch-engine';
 import { DispatchMetrics } from './delivery/dispatch-metrics';
+import { IntakeKeeper } from './delivery/intake-keeper';
 import { TestEventRpc } from './delivery/test-event.rpc';
 import type { DispatcherSettings } from './dispatcher.settings';
 import { Connections } from './outbound/connections';
@@ -22,6 +23,7 @@ export class DispatcherModule {
       controllers: [TestEventRpc, HandshakeRpc],
       providers: [
         DispatchEngine,
+        IntakeKeeper,
         DispatchMetrics,
         {
           provide: PostgresDispatchStore,

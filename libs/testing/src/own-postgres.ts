@@ -106,7 +106,7 @@ export class OwnPostgres {
         'select labelfile from pg_backup_stop(wait_for_archive => false)',
       );
       // The log goes on to the backup's end, which was written just now.
-      execFileSync('cp', ['-a', path.join(this.options.dataDir, 'pg_wal/.'), path.join(folder, 'pg_wal')]);
+      execFileSync('cp', ['-a', `${this.options.dataDir}/pg_wal/.`, path.join(folder, 'pg_wal')]);
       writeFileSync(path.join(folder, 'backup_label'), rows[0]?.labelfile ?? '', { mode: 0o600 });
       postgresAccount(this.folder.path).own(path.join(folder, 'backup_label'));
       rmSync(path.join(folder, 'postmaster.pid'), { force: true });

@@ -11,6 +11,7 @@ export { ensureDaysAhead } from './days';
 export { DeliveryStore } from './delivery-store';
 export * from './dispatch-store.types';
 export { eventsConsumer, eventsStream } from './events-stream';
+export { IntakeNotes, type IntakeNote, type IntakePosition } from './intake-notes';
 export { decodeHint, encodeHint, hintSubject, type WebhookHint } from './hints';
 export { webhookSettings } from './settings';
 export { PostgresDispatchStore, type DispatchStoreOptions } from './dispatch-store';

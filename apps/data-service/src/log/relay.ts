@@ -159,9 +159,10 @@ export class Relay {
     const rows = await this.queries().query<LogRow>(readLog, [id, moment, limit, maxBatchBytes]);
     const last = rows.at(-1);
     if (!last) return false;
-    const lastSequence = await this.publish(rows, this.relayed);
+    const { lastSequence, repeated } = await this.publish(rows, this.relayed);
     this.relayed = { ...this.relayed, id: Number(last.id), moment: last.moment, lastSequence };
-    this.batchLimit = Math.min(maxBatch, limit * 2);
+    // Of a batch that ends with a repeat nothing is known, so as long as there are repeats they go one by one.
+    this.batchLimit = repeated ? 1 : Math.min(maxBatch, limit * 2);
     this.published.inc(rows.length);
     const now = Date.now();
     for (const { committed_at: committedAt } of rows)
@@ -170,13 +171,13 @@ export class Relay {
     return rows.length === limit || Number(last.bytes_before) > maxBatchBytes / 2;
   }
 
-  /** Returns the stream's last sequence behind the batch. */
-  private async publish(rows: readonly LogRow[], relayed: Relayed): Promise<number> {
+  /** Returns the stream's last sequence behind the batch, and whether the stream had its one message before. */
+  private async publish(rows: readonly LogRow[], relayed: Relayed): Promise<Placed> {
     const spans = rows.map(openStep);
     try {
-      const lastSequence = await this.send(rows, spans, relayed);
+      const placed = await this.send(rows, spans, relayed);
       for (const span of spans) span?.end();
-      return lastSequence;
+      return placed;
     } catch (error) {
       for (const span of spans) span?.end('not published');
       throw error;
@@ -187,7 +188,7 @@ export class Relay {
     rows: readonly LogRow[],
     spans: readonly (Span | undefined)[],
     { lastSequence }: Relayed,
-  ): Promise<number> {
+  ): Promise<Placed> {
     const connection = this.link.connection();
     const last = rows.length - 1;
     for (const [index, row] of rows.entries()) {
@@ -204,7 +205,7 @@ export class Relay {
         return placeOf(answer.json<PublishAnswer>(), rows.length, lastSequence);
       }
     }
-    return lastSequence;
+    return { lastSequence, repeated: false };
   }
 
   /**
@@ -292,12 +293,17 @@ interface PublishAnswer {
   error?: { code: number; err_code?: number; description?: string };
 }
 
-function placeOf({ seq, duplicate, error }: PublishAnswer, count: number, lastSequence: number): number {
+interface Placed {
+  readonly lastSequence: number;
+  readonly repeated: boolean;
+}
+
+function placeOf({ seq, duplicate, error }: PublishAnswer, count: number, lastSequence: number): Placed {
   if (error || seq === undefined) throw new OutOfStep(`EVENTS refuses a message: ${error?.description ?? 'no answer'}`);
-  if (!duplicate) return seq;
+  if (!duplicate) return { lastSequence: seq, repeated: false };
   // A repeat is told before its place is looked at, so it says nothing about the messages in front of it.
   if (count > 1) throw new OutOfStep('the last message of a batch was in the stream before');
-  return lastSequence;
+  return { lastSequence, repeated: true };
 }
 
 /** Undefined where the event has no trace, or nobody gathers any. */

@@ -3,7 +3,8 @@ import { isFaultOfServer, isUnavailable } from '@keyturn/platform/database';
 import type { Log } from '@keyturn/platform/logs';
 import type { NatsLink } from '@keyturn/platform/nats';
 import { eventsConsumer, eventsStream } from '@keyturn/webhook-store';
-import { AckPolicy, DeliverPolicy, nanos, NatsError, type ConsumerMessages, type JsMsg, type Subscription } from 'nats';
+import type { ConsumerMessages, JsMsg, Subscription } from 'nats';
+import { defaultAckWaitMs, ensureConsumer } from './events-consumer';
 
 export interface EventIntakeOptions {
   /** Resolves when the deliveries of these events are in the database. */
@@ -19,8 +20,6 @@ type SubscribedMessages = ConsumerMessages & { readonly sub: Subscription };
 
 const maxBatch = 250;
 const maxWaiting = 500;
-/** Within the 10 s in which others take over what a dead process had read, beside the time that a request for more lives. */
-const defaultAckWaitMs = 5_000;
 /** A process that is frozen asks for nothing more, so the stream hands it messages at most for so long. */
 const pullMs = 2_000;
 const retryMs = 250;
@@ -101,6 +100,8 @@ export class EventIntake {
     const messages = await consumer.consume({
       max_messages: maxWaiting,
       expires: pullMs,
+      // Another one may have taken its name (intake-keeper.ts): then we begin anew at once, not after missed heartbeats.
+      abort_on_missing_resource: true,
       callback: (message) => {
         this.buffer.push(message);
         this.accepting ??= this.acceptAll().finally(() => (this.accepting = undefined));
@@ -172,23 +173,6 @@ export class EventIntake {
     message.term();
     this.options.onGarbage();
     this.log.error({ subject: message.subject, streamSequence: message.seq, why }, 'message of the stream dropped');
-  }
-}
-
-type Consumers = Awaited<ReturnType<NatsLink['manager']>>['consumers'];
-
-async function ensureConsumer(consumers: Consumers, ackWaitMs: number): Promise<void> {
-  const changeable = { ack_wait: nanos(ackWaitMs), max_ack_pending: 10_000 };
-  try {
-    await consumers.update(eventsStream, eventsConsumer, changeable);
-  } catch (error) {
-    if (!(error instanceof NatsError) || error.api_error?.code !== 404) throw error;
-    await consumers.add(eventsStream, {
-      ...changeable,
-      durable_name: eventsConsumer,
-      ack_policy: AckPolicy.Explicit,
-      deliver_policy: DeliverPolicy.All,
-    });
   }
 }
 

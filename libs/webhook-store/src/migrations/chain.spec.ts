@@ -33,10 +33,17 @@ const replays = (n: number) => `
     values (${n}, ${n}, ${n}, now(), now(), 'all', false);
 `;
 
+const intake = (n: number) => `update webhooks.intake set stream_created = now(), sequence = ${n}, noted_at = now();`;
+
 const chain: MigrationChain = {
   name: 'webhooks',
   migrations: webhookMigrations,
-  writes: { Webhooks1763600000000: webhooks, RecordOrder1763600100000: recordOrder, Replays1763600300000: replays },
+  writes: {
+    Webhooks1763600000000: webhooks,
+    RecordOrder1763600100000: recordOrder,
+    Replays1763600300000: replays,
+    Intake1763600650000: intake,
+  },
   statementsFolder: path.join(__dirname, 'statements'),
 };
 

@@ -8,6 +8,7 @@ import { SignatureSchemes1763600450000 } from './1763600450000-signature-schemes
 import { DeliveriesByTime1763600500000 } from './1763600500000-deliveries-by-time';
 import { Handshake1763600550000 } from './1763600550000-handshake';
 import { Erasure1763600600000 } from './1763600600000-erasure';
+import { Intake1763600650000 } from './1763600650000-intake';
 
 /** In order; forward only. */
 export const webhookMigrations: readonly MigrationClass[] = [
@@ -20,4 +21,5 @@ export const webhookMigrations: readonly MigrationClass[] = [
   DeliveriesByTime1763600500000,
   Handshake1763600550000,
   Erasure1763600600000,
+  Intake1763600650000,
 ];

@@ -17,6 +17,7 @@ import {
   hintSubject,
   PostgresDispatchStore,
   thinPayload,
+  type AcceptedDelivery,
   type AttemptResult,
   type ClaimedDelivery,
   type InstanceId,
@@ -68,7 +69,6 @@ export class DispatchEngine implements OnApplicationBootstrap {
   private moment: NodeJS.Timeout | undefined;
   private sweeper: NodeJS.Timeout | undefined;
   private reconciler: NodeJS.Timeout | undefined;
-  private reconciling = false;
   private stopping = false;
 
   constructor(
@@ -140,7 +140,7 @@ export class DispatchEngine implements OnApplicationBootstrap {
       });
     });
     this.sweeper = setInterval(() => this.turns.sweep(), sweepMs);
-    this.reconciler = setInterval(() => void this.reconcile(), reconcileMs);
+    this.reconcileLater();
     this.drain.on('deliveries', () => this.stop());
   }
 
@@ -153,7 +153,7 @@ export class DispatchEngine implements OnApplicationBootstrap {
     await this.claimer.stop();
     clearTimeout(this.moment);
     clearInterval(this.sweeper);
-    clearInterval(this.reconciler);
+    clearTimeout(this.reconciler);
     this.turns.clearAll();
     await Promise.all(this.underWay);
     await this.recorder.written();
@@ -208,7 +208,7 @@ export class DispatchEngine implements OnApplicationBootstrap {
     const room = this.turns.room();
     const { leased, waiting, waitingOf } = await this.store.accept(instance, events, room);
     this.metrics.accepted.inc(leased.length + waiting);
-    await this.book.prepare(leased);
+    await this.hold(leased);
     const byId = new Map(events.map((event) => [event.id, event]));
     for (const { id, messageId, webhookId, thin } of leased) {
       const event = byId.get(messageId) as CommittedEvent;
@@ -243,7 +243,7 @@ export class DispatchEngine implements OnApplicationBootstrap {
   }
 
   private async takeClaimed(instance: InstanceId, deliveries: readonly ClaimedDelivery[], room: Room): Promise<void> {
-    await this.book.prepare(deliveries);
+    await this.hold(deliveries);
     const now = performance.now();
     for (const delivery of deliveries)
       this.enqueue({
@@ -265,9 +265,25 @@ export class DispatchEngine implements OnApplicationBootstrap {
     this.pump();
   }
 
+  /** They are in our hands before their endpoints' settings are: reading those may take longer than {@link reconcile} waits. */
+  private async hold(deliveries: readonly AcceptedDelivery[]): Promise<void> {
+    for (const { id } of deliveries) this.held.add(id);
+    try {
+      await this.book.prepare(deliveries);
+    } catch (error) {
+      for (const { id } of deliveries) this.held.delete(id);
+      throw error;
+    }
+  }
+
   private enqueue(delivery: Outgoing): void {
+    if (this.mayBeSent(delivery)) this.turns.add(delivery);
+    else this.held.delete(delivery.id);
+  }
+
+  private mayBeSent(delivery: Outgoing): boolean {
     // The lease may have been lost while the database answered.
-    if (this.lease.id !== delivery.instance || this.stopping) return;
+    if (this.lease.id !== delivery.instance || this.stopping) return false;
     const recipient = this.book.get(delivery.webhookId);
     if (recipient?.endpoint.state === 'active' && !recipient.keys.length) {
       // Left to the next look at what is leased to us: it is tried again every few seconds, until somebody mends the setting.
@@ -275,10 +291,9 @@ export class DispatchEngine implements OnApplicationBootstrap {
         { webhookId: `wh_${delivery.webhookId}` },
         'signing secret cannot be opened: SECRETS_KEY has changed',
       );
-      return;
+      return false;
     }
-    this.held.add(delivery.id);
-    this.turns.add(delivery);
+    return true;
   }
 
   /** Starts whatever may start. */
@@ -362,22 +377,23 @@ export class DispatchEngine implements OnApplicationBootstrap {
       await this.tell('deliveries not released', () => this.store.release(instance, mine));
   }
 
+  /** Looks lie so far apart in any case: an interval that a busy process was late for would make two in one breath. */
+  private reconcileLater(): void {
+    if (this.stopping) return;
+    this.reconciler = setTimeout(() => void this.reconcile().finally(() => this.reconcileLater()), reconcileMs);
+  }
+
   /** The database may have leased us something and its answer may have got lost: what nobody here knows goes back. */
   private async reconcile(): Promise<void> {
-    const instance = this.stopping ? undefined : this.lease.id;
-    if (instance === undefined || this.reconciling) return;
-    this.reconciling = true;
+    const instance = this.lease.id;
+    if (instance === undefined) return;
     await this.tell('leases not compared', async () => {
-      // Who erased has told us, unless the word got lost.
-      const erased = await this.store.erasedInHands(instance);
-      if (erased.length) await this.giveBack(erased);
       const unknown = this.held.unknownOf(await this.store.leasedTo(instance));
-      if (!unknown.length) return;
+      if (!unknown.length || this.stopping) return;
       this.log.warn({ count: unknown.length }, 'deliveries leased to us that we do not know');
       await this.store.release(instance, unknown);
       this.claimer.wake();
     });
-    this.reconciling = false;
   }
 
   /** For what is worth doing but not worth failing for: the lease or the next look at the database makes good for it. */

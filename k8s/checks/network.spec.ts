@@ -67,6 +67,20 @@ describe.each(overlays)('network of overlay %s', (overlay) => {
     );
   });
 
+  it('lets spans go to a collector in the cluster, in production', () => {
+    const policy = policies.find(({ metadata }) => metadata.name === 'traces');
+    expect(at(policy, 'spec.egress')).toEqual(
+      overlay === 'production'
+        ? [
+            {
+              to: [{ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'observability' } } }],
+              ports: [{ port: 4318, protocol: 'TCP' }],
+            },
+          ]
+        : undefined,
+    );
+  });
+
   it('lets webhooks go exactly where the address guard of the code lets them go', () => {
     const guard = new AddressPolicy({ allowHttp: false, allowCidrs: [] });
     const policy = policies.find(({ metadata }) => metadata.name === 'dispatcher');

@@ -11,7 +11,9 @@ import { TestSpace } from './space';
  */
 
 interface Documented {
-  readonly paths: Readonly<Record<string, Readonly<Record<string, { readonly requestBody?: object }>>>>;
+  readonly paths: Readonly<
+    Record<string, Readonly<Record<string, { readonly requestBody?: object; readonly security?: readonly object[] }>>>
+  >;
 }
 
 const document = JSON.parse(
@@ -19,9 +21,10 @@ const document = JSON.parse(
 ) as Documented;
 const methods = ['get', 'post', 'put', 'patch', 'delete'];
 const routes = Object.entries(document.paths).flatMap(([route, item]) =>
-  Object.keys(item)
-    .filter((method) => methods.includes(method))
-    .map((method): [string, string] => [method.toUpperCase(), route]),
+  Object.entries(item)
+    // What is documented without a key is public, and of no Space that has to be asked for.
+    .filter(([method, { security }]) => methods.includes(method) && security?.length !== 0)
+    .map(([method]): [string, string] => [method.toUpperCase(), route]),
 );
 const one = routes.filter(([, route]) => route.includes('{'));
 const lists = routes.filter(

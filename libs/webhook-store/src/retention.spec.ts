@@ -31,6 +31,25 @@ describe('retention', () => {
     expect(await kept()).toBe(0);
   });
 
+  it('T-118 only days are dropped, whatever else the catalog names, in whatever order Postgres asks', async () => {
+    await oneDelivery();
+    // Partitions of another table whose names look like days, one of them a day that there is not.
+    await store.database.acrossSpaces('a test').query({
+      name: 'test.other',
+      text: `do $$ begin create table webhooks.other (id int) partition by list (id);
+             create table webhooks.other_19700101 partition of webhooks.other for values in (1);
+             create table webhooks.other_99999999 partition of webhooks.other for values in (2); end $$`,
+    });
+    const dropped = await dropOldDeliveries(store.database, new Date(Date.now() + 32 * dayMs), 30 * dayMs);
+    expect(dropped.deliveryPartitions).toBeGreaterThanOrEqual(3);
+    expect(await kept()).toBe(0);
+    const [left] = await store.database.acrossSpaces('a test').query<{ count: string }>({
+      name: 'test.left',
+      text: `select count(*) from pg_inherits where inhparent = 'webhooks.other'::regclass`,
+    });
+    expect(left?.count).toBe('2');
+  });
+
   it('T-118 a day that somebody is reading is dropped when they have finished', async () => {
     await oneDelivery();
     let read = () => {};

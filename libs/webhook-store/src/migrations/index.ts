@@ -9,6 +9,7 @@ import { DeliveriesByTime1763600500000 } from './1763600500000-deliveries-by-tim
 import { Handshake1763600550000 } from './1763600550000-handshake';
 import { Erasure1763600600000 } from './1763600600000-erasure';
 import { Intake1763600650000 } from './1763600650000-intake';
+import { DaysByTheirName1763600700000 } from './1763600700000-days-by-their-name';
 
 /** In order; forward only. */
 export const webhookMigrations: readonly MigrationClass[] = [
@@ -22,4 +23,5 @@ export const webhookMigrations: readonly MigrationClass[] = [
   Handshake1763600550000,
   Erasure1763600600000,
   Intake1763600650000,
+  DaysByTheirName1763600700000,
 ];

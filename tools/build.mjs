@@ -87,7 +87,6 @@ for (const name of wanted) {
     target: 'node20',
     format: 'cjs',
     sourcemap: true,
-    keepNames: true,
     logLevel: 'warning',
   }).catch((error) => {
     // What is wrong in our sources esbuild has told already.

@@ -18,8 +18,8 @@ export interface EventIntakeOptions {
 /** The library's messages come by a subscription, which is the part that can be ended without losing any; their public type hides it. */
 type SubscribedMessages = ConsumerMessages & { readonly sub: Subscription };
 
-const maxBatch = 250;
-const maxWaiting = 500;
+const maxBatch = 500;
+const maxWaiting = 1_000;
 /** A process that is frozen asks for nothing more, so the stream hands it messages at most for so long. */
 const pullMs = 2_000;
 const retryMs = 250;

@@ -7,6 +7,8 @@ export interface RecorderOptions {
   readonly fullBatch?: number;
   /** A result waits at most so long for others, ms. */
   readonly lingerMs?: number;
+  /** The same while many come: a statement costs something for itself, so fewer and larger ones leave more for sending. */
+  readonly busyLingerMs?: number;
   /** A batch is through, whatever became of it: these deliveries are no longer in this process's hands. */
   readonly onWritten?: (results: readonly AttemptResult[]) => void;
   /** Results that were refused, since the lease they were made under is over. */
@@ -19,6 +21,8 @@ interface Entry {
 }
 
 const maxBatch = 400;
+/** A batch of so many says that many come. */
+const busyBatch = 50;
 /** While one batch is written the next one gathers: a statement costs by the row, and something for itself. */
 const maxWrites = 1;
 const retryMs = 250;
@@ -30,16 +34,19 @@ export class Recorder {
   private writes = 0;
   private unwritten = 0;
   private onEmpty: (() => void)[] = [];
+  private lastBatch = 0;
   private readonly fullBatch: number;
   private readonly lingerMs: number;
+  private readonly busyLingerMs: number;
 
   constructor(
     private readonly store: Pick<DispatchStore, 'record'>,
     private readonly log: Log,
     private readonly options: RecorderOptions = {},
   ) {
-    this.fullBatch = options.fullBatch ?? 100;
+    this.fullBatch = options.fullBatch ?? 250;
     this.lingerMs = options.lingerMs ?? 5;
+    this.busyLingerMs = options.busyLingerMs ?? 20;
   }
 
   /** Results that are not in the database yet. */
@@ -61,7 +68,7 @@ export class Recorder {
   private schedule(): void {
     if (!this.entries.length || this.writes >= maxWrites) return;
     if (this.entries.length >= this.fullBatch) this.start();
-    else this.timer ??= setTimeout(() => this.start(), this.lingerMs);
+    else this.timer ??= setTimeout(() => this.start(), this.lastBatch >= busyBatch ? this.busyLingerMs : this.lingerMs);
   }
 
   private start(): void {
@@ -73,6 +80,7 @@ export class Recorder {
     const count = this.entries.findIndex(({ instance }) => instance !== first.instance);
     const batch = this.entries.splice(0, Math.min(count === -1 ? this.entries.length : count, maxBatch));
     this.writes++;
+    this.lastBatch = batch.length;
     void this.write(
       first.instance,
       batch.map(({ result }) => result),

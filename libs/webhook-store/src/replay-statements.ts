@@ -63,9 +63,10 @@ export const take = statement(
      (select count(*)::int from (select from webhooks.queue q where q.replay_id = r.id limit $3) waiting) as waiting`,
 );
 
+/** Not where another worker has gone on meanwhile: a page that was read too slowly is not handled twice. */
 export const lock = statement(
   'webhooks.replay.lock',
-  `select id from webhooks.replay where space_id = $1 and id = $2 and status = 'running' for update`,
+  `select id from webhooks.replay where space_id = $1 and id = $2 and status = 'running' and position = $3 for update`,
 );
 
 /**

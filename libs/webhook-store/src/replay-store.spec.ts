@@ -280,6 +280,10 @@ describe('replays', () => {
     });
     await work();
     expect(await send()).toEqual(ids(log));
+    // The first worker was slow rather than dead.
+    const [late] = both.flat() as [ReplayJob];
+    expect(await store.replays.step(late, page(late, 100))).toBe(false);
+    expect(await send()).toEqual([]);
   });
 
   it('keeps the order within a record', async () => {

@@ -107,7 +107,8 @@ const replays: TableMapping = {
 };
 
 const uniqueViolation = '23505';
-const leaseMs = 30_000;
+/** A step takes milliseconds; what a worker that died had begun is another's within the 10 s of every takeover. */
+const leaseMs = 6_000;
 /** More than this waiting is enough: a job without a rate goes on when some of it is sent. */
 export const maxReplayWaiting = 2_000;
 
@@ -231,7 +232,7 @@ export class ReplayStore {
     const budget = ratePerSecond ?? page.events.length;
     return this.database.transaction('a page and the position behind it', async (tx) => {
       const db = tx.inSpace(job.spaceId);
-      if (!(await db.query(sql.lock, [job.id])).length) return undefined;
+      if (!(await db.query(sql.lock, [job.id, job.position])).length) return undefined;
       const [chosen] = await db.query<ChosenRow>(sql.step, [
         job.id,
         ...eventColumns(page.events),

@@ -32,7 +32,8 @@ say() { printf '── %s (after %d s)\n' "$1" "$SECONDS"; }
 # kernel and copies everything at every step; STORAGE_DRIVER=overlay is quicker where the kernel allows it.
 export BUILDAH_ISOLATION=chroot STORAGE_DRIVER=${STORAGE_DRIVER:-vfs} TMPDIR="$work/tmp"
 mkdir -p "$TMPDIR"
-buildah() { command buildah --root "$work/storage" --runroot "$work/runtime" "$@"; }
+# Said aloud: buildah does not mind the variable when it is given a root.
+buildah() { command buildah --root "$work/storage" --runroot "$work/runtime" --storage-driver "$STORAGE_DRIVER" "$@"; }
 tidy() {
   buildah rm --all >/dev/null 2>&1 || true
   rm -rf "$work/again" "$work/context" "$work/debian" "$TMPDIR"

@@ -62,7 +62,7 @@ const resume: Command = {
 
 const remove: Command = {
   name: 'spaces delete',
-  summary: 'Deletes a Space and all of its data',
+  summary: 'Ends a Space: its keys are dead at once, and nothing of it is served',
   operands: ['SLUG'],
   flags: { confirm: { value: 'SLUG', required: true, description: 'the slug once more' } },
   async run({ operands, flags, cluster }) {

@@ -1,11 +1,12 @@
 import { Injectable } from '@nestjs/common';
-import { unavailable, webhookPayload, type Erasure, type LoggedEvent, type Resource } from '@keyturn/contracts';
+import { unavailable, webhookPayload, type Erasure, type Resource } from '@keyturn/contracts';
 import { Database, spaceNumber, type Transaction } from '@keyturn/platform/database';
 import { newUlid } from '@keyturn/platform/ids';
 import { RpcClient } from '@keyturn/platform/rpc';
 import { putTombstones, statementsOf } from '../apply/apply.sql';
 import { recordOf } from '../apply/fold';
 import { bigintArray, textArray, timestampArray } from '../apply/pg-arrays';
+import { loggedEvent } from '../log/event-log.rpc';
 import { Relay } from '../log/relay';
 import { isAbout } from './about-record';
 import * as sql from './erasure.sql';
@@ -249,16 +250,3 @@ function* inRequests(rows: readonly EventRow[]): Generator<EventRow[]> {
   }
   if (part.length) yield part;
 }
-
-const loggedEvent = (row: EventRow, bytes: number): LoggedEvent => ({
-  id: row.event_id,
-  position: Number(row.id),
-  sequence: Number(row.sequence),
-  event: row.event,
-  recordId: Number(row.record_id),
-  time: row.time.toISOString(),
-  committedAt: row.committed_at.toISOString(),
-  changed: row.changed,
-  traceparent: row.traceparent,
-  bytes,
-});

@@ -17,7 +17,7 @@ const readLog = statement(
    order by sequence limit $7`,
 );
 
-interface LogRow {
+export interface LogRow {
   id: string;
   event_id: string;
   sequence: string;
@@ -64,7 +64,8 @@ export class EventLogRpc {
   }
 }
 
-const loggedEvent = (row: LogRow, bytes: number): LoggedEvent => ({
+/** What the log tells of an event beside its payload of `bytes` bytes. */
+export const loggedEvent = (row: Omit<LogRow, 'payload'>, bytes: number): LoggedEvent => ({
   id: row.event_id,
   position: Number(row.id),
   sequence: Number(row.sequence),

@@ -303,7 +303,7 @@ describe('the command line', () => {
     expect(request('admin.retention.data')).toEqual({ now });
   });
 
-  it('receives webhooks and checks their signatures', async () => {
+  it('consents to webhooks, receives them, and prints them with their signatures checked', async () => {
     const port = await freePort();
     const stop = new AbortController();
     const secret = 'whsec_c2VjcmV0';
@@ -318,6 +318,21 @@ describe('the command line', () => {
     const signature = createHmac('sha256', secret).update(body).digest('hex');
     expect((await waitFor('the receiver', () => post(signature))).status).toBe(200);
     expect((await post('0'.repeat(64))).status).toBe(401);
+    const ask = async (headers: Record<string, string>) => {
+      const answer = await fetch(`http://127.0.0.1:${port}/`, { method: 'OPTIONS', headers });
+      return [
+        answer.status,
+        ...['allow', 'webhook-allowed-origin', 'webhook-allowed-rate'].map((name) => answer.headers.get(name)),
+      ];
+    };
+    const origin = 'hooks.keyturn.example';
+    expect(await ask({ 'webhook-request-origin': origin })).toEqual([200, 'POST', origin, null]);
+    expect(await ask({ 'webhook-request-origin': origin, 'webhook-request-rate': '600' })).toEqual([
+      200,
+      'POST',
+      origin,
+      '600',
+    ]);
     stop.abort();
     const { out, code } = await running;
     const lines = out

@@ -155,7 +155,7 @@ describe('the command line and a running system', () => {
     ]);
   });
 
-  it('receives a webhook at a local port, signature checked, when an event is published', async () => {
+  it('consents to webhooks at a local port and receives one, signature checked, when an event is published', async () => {
     const { key } = await newSpace('listener');
     const { spaces } = await json<{ spaces: { id: string; slug: string }[] }>(['spaces', 'list']);
     const spaceid = spaces.find(({ slug }) => slug === 'listener')?.id;
@@ -165,7 +165,7 @@ describe('the command line and a running system', () => {
       headers: { 'x-api-key': key, 'content-type': 'application/json' },
       body: JSON.stringify({ name: 'local', url: `http://127.0.0.1:${port}/`, events: ['file.created'] }),
     });
-    const { data } = (await created.json()) as { data: { signingSecret: string } };
+    const { data } = (await created.json()) as { data: { id: string; signingSecret: string } };
     const listener = spawn(
       process.execPath,
       [program, 'listen', '--port', `${port}`, '--secret', data.signingSecret, '--json'],
@@ -177,6 +177,16 @@ describe('the command line and a running system', () => {
     );
     const ended = new Promise((resolve) => listener.once('exit', resolve));
     await waitFor('the listener', () => fetch(`http://127.0.0.1:${port}/`).then(() => true));
+    // As an installation with WEBHOOK_HANDSHAKE does by itself: the receiver is asked for its consent.
+    const asked = await fetch(`${system.baseUrl}/api/v1/webhooks/${data.id}`, {
+      method: 'PATCH',
+      headers: { 'x-api-key': key, 'content-type': 'application/json' },
+      body: JSON.stringify({ handshake: true }),
+    });
+    expect([asked.status, await asked.json()]).toMatchObject([
+      200,
+      { data: { verifiedAt: expect.stringMatching(/Z$/) } },
+    ]);
     const event = {
       specversion: '1.0',
       id: '1',

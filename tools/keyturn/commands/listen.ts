@@ -55,6 +55,22 @@ function describe({ event, id, attempt, signatureValid, body, bytes }: Received)
   return `${head}\n${typeof body === 'string' ? body : JSON.stringify(body, null, 2)}\n`;
 }
 
+/**
+ * Whoever asks by the handshake of CloudEvents web hooks may send, as fast as it says: an installation can demand that consent of every
+ * receiver (`WEBHOOK_HANDSHAKE`). It is given whatever `--status` says, for without it there would be no delivery to refuse.
+ */
+function consent(origin: string, request: IncomingMessage, response: ServerResponse, call: Call): void {
+  const rate = header(request, 'webhook-request-rate');
+  response
+    .writeHead(200, {
+      allow: 'POST',
+      'webhook-allowed-origin': origin,
+      ...(rate === null ? {} : { 'webhook-allowed-rate': rate }),
+    })
+    .end();
+  call.progress(`${origin} asked whether it may send webhooks here: it may`);
+}
+
 async function receive(request: IncomingMessage, response: ServerResponse, status: number, call: Call): Promise<void> {
   const body = await readBody(request);
   const secret = call.flags['secret'];
@@ -74,7 +90,7 @@ async function receive(request: IncomingMessage, response: ServerResponse, statu
 
 const listen: Command = {
   name: 'listen',
-  summary: 'Receives webhooks on this machine and prints them (with --json a line each)',
+  summary: 'Receives webhooks on this machine, consents to them, and prints them (with --json a line each)',
   flags: {
     port: { value: '4000', description: 'where to listen, on 127.0.0.1; 0 takes any free port' },
     secret: { value: 'whsec_…', description: 'checks signatures; what does not fit is answered 401' },
@@ -84,6 +100,8 @@ const listen: Command = {
     const port = wholeNumber(call.flags, 'port', 0, 65_535) ?? 4000;
     const status = wholeNumber(call.flags, 'status', 200, 599) ?? 200;
     const server = createServer((request, response) => {
+      const origin = request.method === 'OPTIONS' ? header(request, 'webhook-request-origin') : null;
+      if (origin !== null) return consent(origin, request, response, call);
       receive(request, response, status, call).catch(() => response.destroy());
     });
     server.listen(port, '127.0.0.1');

@@ -302,4 +302,35 @@ describe('degraded, not dead', () => {
     await onDatabase((client) => client.query('drop function public.disk_full() cascade'));
     await expectThere(ids);
   });
+
+  const second = services.map((service) => `${service}#2` as const);
+
+  /** Every process dies, and one of each service starts again while `server` is away; both are back at the end. */
+  async function startWithout(server: { kill(): Promise<void>; restart(): Promise<void> }): Promise<void> {
+    await Promise.all([...services, ...second].map((instance) => system.kill(instance)));
+    await server.kill();
+    await Promise.all(services.map((service) => system.startUnready(service)));
+    doors = [new Door(system.gatewayUrl('api-gateway'), { 'x-api-key': space.key })];
+    const isListening = async () => (await doors[0]?.get('/api/v1/health'))?.status === 200;
+    await waitFor('the gateway to listen', isListening, recoveryMs);
+    await expectUnavailable();
+    await expectUnreadyAndAlive();
+    await server.restart();
+    for (const service of services)
+      await waitFor(`${service} to be ready`, async () => (await readiness(service)) === 200, recoveryMs);
+    await Promise.all(second.map((instance) => system.startInstance(instance)));
+    doors.push(new Door(system.gatewayUrl('api-gateway#2'), { 'x-api-key': space.key }));
+  }
+
+  it('PostgreSQL away at the start: the gateway listens and says 503, and all turn ready by themselves', async () => {
+    const ids = await publish(10);
+    await expectThere(ids);
+    await startWithout(system.postgres);
+    await expectThere(await publish(10));
+  });
+
+  it('NATS away at the start: the gateway listens and says 503, and all turn ready by themselves', async () => {
+    await startWithout(system.nats);
+    await expectThere(await waitFor('the publisher to be back', () => publish(10), recoveryMs));
+  });
 });

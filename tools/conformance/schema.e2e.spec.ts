@@ -16,6 +16,7 @@ import {
   services,
   waitFor,
 } from '@keyturn/testing';
+import { Door } from './door';
 
 /** Services that are started before anybody has migrated, as a first `kubectl apply` does it. */
 describe('a database that is not migrated yet', () => {
@@ -66,12 +67,23 @@ describe('a database that is not migrated yet', () => {
   }
 
   it('is waited for: alive, unready, with no request taken; and when it is there, everything turns ready by itself', async () => {
-    const instances = await Promise.all(services.map((name) => launch(name)));
+    const port = await freePort();
+    const instances = await Promise.all(services.map((name) => launch(name, { GATEWAY_PORT: String(port) })));
     for (const { ask } of instances) {
       expect((await ask('/livez')).status).toBe(200);
       // The gateway is asked without the dependencies that it can do without; this is none of them.
       expect((await ask('/readyz?exclude=postgres&exclude=nats')).status).toBe(503);
     }
+    // Whoever comes to the door is told to come back, in the shape of the surface.
+    const door = new Door(`http://127.0.0.1:${port}`, { 'x-api-key': `tc_live_${'0'.repeat(32)}1yN1Vs` });
+    await waitFor('the gateway to listen', async () => (await door.get('/api/v1/health')).status === 200);
+    const login = { email: 'owner@acme.example', password: 'a password' };
+    for (const { status, headers, json } of [
+      await door.get('/api/v1/files'),
+      await door.post('/api/v1/webhooks', {}),
+      await door.post('/manage/session', login),
+    ])
+      expect([status, headers['retry-after'], json.error?.code]).toEqual([503, '1', 'INTERNAL_ERROR']);
     const admin = await Administration.connect(nats.url, adminToken);
     const anyone = await connect({ servers: nats.url });
     try {

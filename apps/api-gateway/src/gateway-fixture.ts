@@ -8,7 +8,7 @@ import { Log } from '@keyturn/platform/logs';
 import { Metrics } from '@keyturn/platform/metrics';
 import { NatsLink } from '@keyturn/platform/nats';
 import { RpcClient, RpcServer, type RpcCall, type RpcReply } from '@keyturn/platform/rpc';
-import { Drain, Health, PassErrors, PlatformModule } from '@keyturn/platform/service';
+import { Drain, Health, PassErrors, PlatformModule, Startup } from '@keyturn/platform/service';
 import { gatewayHttp } from './gateway.http';
 import { GatewayModule } from './gateway.module';
 import { migrations } from './migrations';
@@ -81,10 +81,12 @@ export class RunningGateway {
     };
     const metrics = new Metrics('api-gateway');
     const drain = new Drain();
+    const startup = new Startup();
+    startup.finish();
     const link = new NatsLink({ natsUrl }, 'api-gateway', log);
     const database = makeDatabase(databaseUrl, { applicationName: 'api-gateway' });
     const rpc = new RpcClient(link);
-    const parts = { settings, database, link, rpc, log, metrics, drain, health: new Health(drain) };
+    const parts = { settings, database, link, rpc, log, metrics, drain, health: new Health(drain), startup };
     const root = { module: class Root {}, imports: [PlatformModule.of(parts), GatewayModule.of(settings)] };
     const app = await NestFactory.create<NestFastifyApplication>(root, gatewayHttp.adapter(settings), {
       logger: false,

@@ -9,6 +9,7 @@ import { Administration } from './administration';
 import { type FreshNats, freshNats } from './brokers';
 import { type FreshDatabase, freshDatabase } from './databases';
 import { FreshPostgres } from './postgres';
+import { freePort } from './servers/free-port';
 import { LeashedFolder } from './servers/leash';
 import { migrateAll, type Ready, type ServiceName, ServiceProcess, services } from './servers/service-process';
 import { waitFor } from './wait-for';
@@ -47,6 +48,7 @@ export interface PublishedEvent {
 export type InstanceName = ServiceName | `${ServiceName}#${number}`;
 
 const PUBLISH_TIMEOUT_MS = 10_000;
+const START_TIMEOUT_MS = 30_000;
 
 /**
  * All services as processes, on a database and a NATS of their own: the public door of end-to-end tests.
@@ -199,13 +201,27 @@ export class TestSystem {
 
   /** Starts an instance that is not running (any more), and waits until it is ready. */
   async startInstance(instance: InstanceName, env: Readonly<Record<string, string>> = {}): Promise<void> {
+    this.readiness.set(instance, await this.launch(instance, env).ready());
+  }
+
+  /** Starts an instance whose dependencies may be away, and waits until it is alive. */
+  async startUnready(instance: InstanceName): Promise<void> {
+    const [port, managementPort] = [await freePort(), await freePort()];
+    const { pid } = this.launch(instance, { GATEWAY_PORT: String(port), MANAGEMENT_PORT: String(managementPort) });
+    const [url, managementUrl] = [port, managementPort].map((each) => `http://127.0.0.1:${each}`) as [string, string];
+    const isAlive = async (): Promise<boolean> => (await fetch(`${managementUrl}/livez`)).status === 200;
+    await waitFor(`${instance} to be alive`, isAlive, START_TIMEOUT_MS);
+    this.readiness.set(instance, { pid, managementUrl, ...(serviceOf(instance) === 'api-gateway' ? { url } : {}) });
+  }
+
+  private launch(instance: InstanceName, env: Readonly<Record<string, string>>): ServiceProcess {
     const service = serviceOf(instance);
     const login = this.logins[service];
     const whole = { ...this.env, ...(login === undefined ? {} : { DATABASE_URL: login }), ...env };
     const launched = ServiceProcess.launch(service, { env: whole, logFile: this.logFile(instance) });
     this.folder.hold(instance, launched.pid);
     this.processes.set(instance, launched);
-    this.readiness.set(instance, await launched.ready());
+    return launched;
   }
 
   /** What an instance has written so far, lines of its log and all else. */

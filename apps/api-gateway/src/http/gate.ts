@@ -1,8 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest, HookHandlerDoneFunction } from 'fastify';
-import { ApiError, publicKeysPrefix } from '@keyturn/contracts';
+import { ApiError, publicKeysPrefix, unavailable } from '@keyturn/contracts';
 import { Metrics } from '@keyturn/platform/metrics';
-import { Drain } from '@keyturn/platform/service';
+import { Drain, Startup } from '@keyturn/platform/service';
 import { AddressLimit } from '../access/address-limit';
 import { Admitter, type Admission } from '../access/admitter';
 import { hostLabel } from '../access/host-label';
@@ -38,6 +38,7 @@ export class Gate {
     private readonly admitter: Admitter,
     private readonly addresses: AddressLimit,
     private readonly drain: Drain,
+    private readonly startup: Startup,
     metrics: Metrics,
   ) {
     this.decisions = metrics.counter(
@@ -63,8 +64,10 @@ export class Gate {
         done();
         return;
       case 'public':
-      case 'session':
         done(this.countAddress(request, reply));
+        return;
+      case 'session':
+        done(this.countAddress(request, reply) ?? this.refuseEarly());
         return;
       case 'key':
         this.enterByKey(request, reply, path, done);
@@ -75,6 +78,12 @@ export class Gate {
     const key = request.headers['x-api-key'];
     if (typeof key !== 'string' || !isApiKey(key)) {
       done(this.refuseStranger(request, reply));
+      return;
+    }
+    const tooEarly = this.refuseEarly();
+    if (tooEarly) {
+      showQuota(reply, this.addresses.quota(request.ip));
+      done(tooEarly);
       return;
     }
     this.admitter.admit(hashApiKey(key), hostLabel(request.headers.host)).then(
@@ -91,6 +100,11 @@ export class Gate {
         done(error);
       },
     );
+  }
+
+  /** 503 until keys and accounts can be looked up at all. */
+  private refuseEarly(): Error | undefined {
+    return this.startup.done ? undefined : unavailable('The service has not started yet');
   }
 
   /** 401, or 429 once the address has asked too often (DESIGN §3). */

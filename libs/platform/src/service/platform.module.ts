@@ -6,6 +6,7 @@ import { NatsLink } from '../nats';
 import { RpcClient } from '../rpc';
 import { Drain } from './drain';
 import { Health } from './health';
+import { Startup } from './startup';
 
 /** Inject the service's own settings with it: `@Inject(SETTINGS) private readonly settings: GatewaySettings`. */
 export const SETTINGS = Symbol('settings');
@@ -19,6 +20,7 @@ export interface PlatformParts {
   readonly metrics: Metrics;
   readonly drain: Drain;
   readonly health: Health;
+  readonly startup: Startup;
 }
 
 /** The parts that every service has, injectable everywhere by their class. */
@@ -35,6 +37,7 @@ export class PlatformModule {
       { provide: Metrics, useValue: parts.metrics },
       { provide: Drain, useValue: parts.drain },
       { provide: Health, useValue: parts.health },
+      { provide: Startup, useValue: parts.startup },
     ];
     return { module: PlatformModule, providers, exports: providers };
   }

@@ -15,8 +15,9 @@ import { Health } from './health';
 import { ManagementServer } from './management-server';
 import { PassErrors } from './pass-errors';
 import { PlatformModule, type PlatformParts } from './platform.module';
+import { Startup } from './startup';
 
-/** A service that also has a door for the outside. */
+/** A service that also has a door for the outside, which opens before the database is there: its hooks do not need it. */
 export interface HttpDefinition<S> {
   adapter(settings: S): FastifyAdapter;
   /** Everything that must be there before the first request. */
@@ -78,9 +79,11 @@ async function serve<S extends CommonSettings>(definition: ServiceDefinition<S>,
   const metrics = new Metrics(definition.name);
   const drain = new Drain();
   const health = new Health(drain);
+  const startup = new Startup();
   const link = new NatsLink(settings, definition.name, log);
   const database = makeDatabase(settings.databaseUrl, { applicationName: definition.name, ...definition.database });
-  const parts: PlatformParts = { settings, database, link, rpc: new RpcClient(link), log, metrics, drain, health };
+  const rpc = new RpcClient(link);
+  const parts: PlatformParts = { settings, database, link, rpc, log, metrics, drain, health, startup };
   health.add('postgres', () => database.ping());
   health.add('nats', () => link.ping());
   health.add('schema', async () => {
@@ -95,11 +98,11 @@ async function serve<S extends CommonSettings>(definition: ServiceDefinition<S>,
   const managementUrl = await management.listen(settings.managementPort, settings.managementHost);
   const operations = new RpcServer(definition.name, link, log, metrics, settings.adminToken);
   const running: Running = { operations, parts, management, tracing, drainDelayMs: settings.drainDelayMs };
+  health.add('start', () => (running.app ? Promise.resolve() : Promise.reject(new Error('starting'))));
   stopOnSignal(running);
-  // Other instances answer meanwhile: an operation that this one took would fail for want of a table.
-  if (!(await untilMigrated(definition.schema, parts))) return;
-  const { app, url } = await startNest(definition, settings, parts, operations);
-  running.app = app;
+  const url = await start(definition, settings, running);
+  if (drain.draining) return;
+  startup.finish();
 
   await untilReady(parts);
   const ready = { service: definition.name, pid: process.pid, managementUrl, ...(url ? { url } : {}) };
@@ -114,29 +117,54 @@ async function serve<S extends CommonSettings>(definition: ServiceDefinition<S>,
   process.send?.({ type: 'ready', ...ready });
 }
 
-async function startNest<S extends CommonSettings>(
+/**
+ * A door for the outside opens at once: whoever comes is told to come back (`Startup`) instead of being turned away by nobody.
+ * Operations and consumers wait for the schema: other instances answer meanwhile, and an operation that this one took would
+ * fail for want of a table.
+ */
+async function start<S extends CommonSettings>(
   definition: ServiceDefinition<S>,
   settings: S,
-  parts: PlatformParts,
-  strategy: RpcServer,
-): Promise<{ app: INestApplicationContext & { close(): Promise<void> }; url?: string }> {
+  running: Running,
+): Promise<string | undefined> {
+  const { parts, operations } = running;
   const root: DynamicModule = {
     module: class Root {},
     imports: [PlatformModule.of(parts), definition.module(settings) as Type],
   };
-  const logger = new NestLog(parts.log);
+  const isMigrated = () => untilMigrated(definition.schema, parts);
   if (!definition.http) {
-    const app = await NestFactory.createMicroservice<MicroserviceOptions>(root, {
-      strategy,
-      logger,
-      abortOnError: false,
-    });
-    app.useGlobalFilters(new PassErrors());
-    await app.listen();
-    return { app };
+    if (await isMigrated()) running.app = await startOperations(root, operations, parts.log);
+    return undefined;
   }
-  const app = await NestFactory.create<NestFastifyApplication>(root, definition.http.adapter(settings), {
-    logger,
+  const app = await openDoor(root, definition.http, settings, operations, parts.log);
+  running.app = app;
+  const url = await app.getUrl();
+  parts.log.info({ service: definition.name, pid: process.pid, url }, 'listening');
+  if (await isMigrated()) await app.startAllMicroservices();
+  return url;
+}
+
+async function startOperations(root: DynamicModule, strategy: RpcServer, log: Log): Promise<INestApplicationContext> {
+  const app = await NestFactory.createMicroservice<MicroserviceOptions>(root, {
+    strategy,
+    logger: new NestLog(log),
+    abortOnError: false,
+  });
+  app.useGlobalFilters(new PassErrors());
+  await app.listen();
+  return app;
+}
+
+async function openDoor<S extends CommonSettings>(
+  root: DynamicModule,
+  http: HttpDefinition<S>,
+  settings: S,
+  strategy: RpcServer,
+  log: Log,
+): Promise<NestFastifyApplication> {
+  const app = await NestFactory.create<NestFastifyApplication>(root, http.adapter(settings), {
+    logger: new NestLog(log),
     abortOnError: false,
     bodyParser: false,
   });
@@ -147,11 +175,10 @@ async function startNest<S extends CommonSettings>(
   ) as NestMicroservice;
   operations.setIsInitHookCalled(true);
   operations.useGlobalFilters(new PassErrors());
-  await definition.http.configure(app, settings);
-  await app.startAllMicroservices();
-  const { port, host } = definition.http.address(settings);
+  await http.configure(app, settings);
+  const { port, host } = http.address(settings);
   await app.listen(port, host);
-  return { app, url: await app.getUrl() };
+  return app;
 }
 
 /** False when the process is told to stop before the schema is there. */

@@ -43,7 +43,7 @@ export class ServiceProcess {
   private constructor(
     readonly name: ServiceName,
     private readonly child: ChildProcess,
-    logFile: string,
+    private readonly logFile: string,
     logStart: number,
   ) {
     this.pid = child.pid ?? 0;
@@ -52,19 +52,12 @@ export class ServiceProcess {
       child.once('error', () => resolve());
     });
     this.readiness = new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        child.kill('SIGKILL');
-        reject(new ServerError(`${name} is not ready within ${START_TIMEOUT_MS / 1000} s; its log is ${logFile}.`));
-      }, START_TIMEOUT_MS);
       child.on('message', (message) => {
-        if (!isReady(message)) return;
-        clearTimeout(timer);
-        resolve(message);
+        if (isReady(message)) resolve(message);
       });
-      void this.exited.then(() => {
-        clearTimeout(timer);
-        reject(new ServerError(`${name} does not start: ${lastWords(logFile, logStart)} (its log is ${logFile}).`));
-      });
+      void this.exited.then(() =>
+        reject(new ServerError(`${name} does not start: ${lastWords(logFile, logStart)} (its log is ${logFile}).`)),
+      );
     });
     // Whoever waits for it hears of the failure; a process that is stopped before it is ready has nobody waiting.
     this.readiness.catch(() => undefined);
@@ -91,8 +84,22 @@ export class ServiceProcess {
     return this.child.exitCode;
   }
 
-  ready(): Promise<Ready> {
-    return this.readiness;
+  /** Ends the process if it is not ready within so long from now. */
+  async ready(): Promise<Ready> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_resolve, reject) => {
+      timer = setTimeout(() => {
+        reject(
+          new ServerError(`${this.name} is not ready within ${START_TIMEOUT_MS / 1000} s; its log is ${this.logFile}.`),
+        );
+        this.child.kill('SIGKILL');
+      }, START_TIMEOUT_MS);
+    });
+    try {
+      return await Promise.race([this.readiness, late]);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   signal(signal: NodeJS.Signals): void {

@@ -9,8 +9,8 @@ export const dispatcherSettings = {
   connectTimeoutMs: setting.duration('WEBHOOK_CONNECT_TIMEOUT', '3s'),
   /** Certificates to trust beside the system's: a file in PEM. */
   caFile: setting.optionalText('WEBHOOK_CA_FILE'),
-  /** `http://[user:password@]host:port`; the guard stays, and the proxy is given addresses, never names. */
-  proxy: setting.optionalUrl('WEBHOOK_PROXY'),
+  /** `http[s]://[user:password@]host:port`; the guard stays, and the proxy is given addresses, never names. */
+  proxy: setting.optionalUrl('WEBHOOK_PROXY', ['http', 'https']),
   /** Who asks and who sends, as a DNS name: what a receiver that is asked for its consent is told. */
   origin: setting.hostName('WEBHOOK_ORIGIN', 'keyturn'),
   /** `address[:port]` of DNS servers, in place of the machine's own. */

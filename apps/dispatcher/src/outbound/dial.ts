@@ -6,7 +6,7 @@ import { Fault, connectFault, tlsFault } from './fault';
 export interface DialOptions {
   /** Certificates to trust beside the system's, in PEM. */
   readonly extraCa?: string;
-  /** `http://[user:password@]host:port`: connections go through it, to the address that was checked. */
+  /** `http[s]://[user:password@]host:port`: connections go through it, to the address that was checked. */
   readonly proxy?: string;
 }
 
@@ -36,11 +36,12 @@ export class Dialler {
   async dial(destination: Destination, address: string, signal: AbortSignal): Promise<Dialled> {
     const start = performance.now();
     const plain = this.proxy
-      ? await tunnel(this.proxy, address, destination.port, signal)
+      ? await tunnel(this.proxy, spell(address, destination.port), this.context, signal)
       : await connect(address, destination.port, signal);
     const connectMs = performance.now() - start;
     if (!destination.secure) return { socket: plain, connectMs, tlsMs: null };
-    const socket = await handshake(plain, destination.hostname, this.context, signal);
+    const { hostname } = destination;
+    const socket = await secure(plain, hostname, this.context, signal, (error) => tlsFault(hostname, error));
     return { socket, connectMs, tlsMs: performance.now() - start - connectMs };
   }
 }
@@ -82,9 +83,16 @@ function connect(address: string, port: number, signal: AbortSignal): Promise<ne
   return ready(socket, 'connect', signal, (error) => connectFault(spell(address, port), error));
 }
 
-function handshake(plain: net.Socket, hostname: string, secureContext: tls.SecureContext, signal: AbortSignal) {
+/** Speaks TLS over a connection, with whom `hostname` names. */
+function secure(
+  under: net.Socket,
+  hostname: string,
+  secureContext: tls.SecureContext,
+  signal: AbortSignal,
+  faultOf: (error: unknown) => Fault,
+): Promise<net.Socket> {
   const socket = tls.connect({
-    socket: plain,
+    socket: under,
     secureContext,
     // A bare address has no place in SNI (RFC 6066); the certificate is checked against it all the same.
     ...(net.isIP(hostname) ? { host: hostname } : { servername: hostname }),
@@ -93,16 +101,22 @@ function handshake(plain: net.Socket, hostname: string, secureContext: tls.Secur
     // Said aloud, because an environment variable can turn the default off.
     rejectUnauthorized: true,
   });
-  return ready(socket, 'secureConnect', signal, (error) => tlsFault(hostname, error));
+  return ready(socket, 'secureConnect', signal, faultOf);
 }
 
 /** Asks the proxy for a tunnel to the checked address; the proxy never sees a name that it could look up anew. */
-async function tunnel(proxy: URL, address: string, port: number, signal: AbortSignal): Promise<net.Socket> {
-  const proxyPort = Number(proxy.port || 80);
-  const socket = net.connect({ host: proxy.hostname.replace(/^\[|\]$/g, ''), port: proxyPort, noDelay: true });
-  const proxyFault = (error: unknown) => new Fault('proxy', 'the egress proxy cannot be reached', error);
-  await ready(socket, 'connect', signal, proxyFault);
-  const target = spell(address, port);
+async function tunnel(proxy: URL, target: string, context: tls.SecureContext, signal: AbortSignal) {
+  const hostname = proxy.hostname.replace(/^\[|\]$/g, '');
+  const isSecure = proxy.protocol === 'https:';
+  const port = Number(proxy.port || (isSecure ? 443 : 80));
+  const plain = net.connect({ host: hostname, port, noDelay: true });
+  await ready(plain, 'connect', signal, (error) => new Fault('proxy', 'the egress proxy cannot be reached', error));
+  const socket = isSecure
+    ? await secure(plain, hostname, context, signal, (error) => {
+        const { message } = tlsFault('the egress proxy', error);
+        return new Fault('proxy', message, error);
+      })
+    : plain;
   const credentials = `${decodeURIComponent(proxy.username)}:${decodeURIComponent(proxy.password)}`;
   const authorization = proxy.username
     ? `Proxy-Authorization: Basic ${Buffer.from(credentials).toString('base64')}\r\n`

@@ -1,5 +1,6 @@
 import { gzipSync } from 'node:zlib';
 import net from 'node:net';
+import tls from 'node:tls';
 import { AddressPolicy } from '@keyturn/webhook-store';
 import { NameServer } from '../testing/name-server';
 import { HttpReceiver, RawReceiver, certificate } from '../testing/receiver';
@@ -379,10 +380,14 @@ describe('https', () => {
 });
 
 describe('an egress proxy', () => {
-  /** Speaks CONNECT, and keeps what it was asked for. */
-  async function proxy(answer = 'HTTP/1.1 200 Connection established\r\n\r\n') {
+  const established = 'HTTP/1.1 200 Connection established\r\n\r\n';
+
+  /** Speaks CONNECT, over TLS where a certificate is named, and keeps what it was asked for. */
+  async function proxy({ answer = established, tls: name }: { answer?: string; tls?: 'receiver' | 'other' } = {}) {
     const asked: string[] = [];
-    const server = await raw((socket) =>
+    const server = await raw((plain) => {
+      const socket = name ? new tls.TLSSocket(plain, { isServer: true, ...certificate(name) }) : plain;
+      socket.on('error', () => plain.destroy());
       socket.once('data', (head) => {
         asked.push(head.toString());
         const [, host = '', port = ''] = /^CONNECT \[?([^\]\s]+?)\]?:(\d+) /.exec(head.toString()) ?? [];
@@ -393,16 +398,19 @@ describe('an egress proxy', () => {
         });
         onward.on('error', () => socket.destroy());
         return undefined;
-      }),
-    );
-    return { url: `http://user:pass%20word@127.0.0.1:${server.port}`, asked };
+      });
+    });
+    return { url: `${name ? 'https' : 'http'}://user:pass%20word@127.0.0.1:${server.port}`, asked };
   }
 
-  it('carries http and https to the address that was checked, and keeps the guard', async () => {
+  it.each([
+    ['in the clear', {}],
+    ['that is asked over TLS', { tls: 'receiver' }],
+  ] as const)('%s carries http and https to the address that was checked, and keeps the guard', async (_how, kind) => {
     const names = closing(await NameServer.start((name) => (name === 'receiver.test' ? ['127.0.0.1'] : ['10.0.0.1'])));
     const secure = await sink(undefined, { tls: 'receiver' });
     const plain = await sink();
-    const { url, asked } = await proxy();
+    const { url, asked } = await proxy(kind);
     const client = exchange({ proxy: url, servers: [names.address], extraCa: certificate('ca').cert });
     expect(await post(client, `https://receiver.test:${secure.port}/hook`)).toMatchObject({ status: 200, fault: null });
     expect(await post(client, plain.url)).toMatchObject({ status: 200, fault: null });
@@ -415,12 +423,46 @@ describe('an egress proxy', () => {
   });
 
   it('that refuses is named', async () => {
-    const { url } = await proxy('HTTP/1.1 403 Forbidden\r\n\r\n');
+    const { url } = await proxy({ answer: 'HTTP/1.1 403 Forbidden\r\n\r\n' });
     const receiver = await sink();
     expect((await post(exchange({ proxy: url }), receiver.url)).fault).toMatchObject({
       kind: 'proxy',
       message: expect.stringContaining('403 Forbidden') as string,
     });
+  });
+
+  it.each([
+    ['whose certificate is of another host', { tls: 'other' }],
+    ['that speaks no TLS', {}],
+  ] as const)('%s is asked for nothing, and named', async (_what, kind) => {
+    const { url, asked } = await proxy(kind);
+    const receiver = await sink();
+    const client = exchange({ proxy: url.replace('http:', 'https:'), extraCa: certificate('ca').cert });
+    expect((await post(client, receiver.url)).fault).toMatchObject({
+      kind: 'proxy',
+      message: expect.stringMatching(/^the egress proxy .*TLS handshake/) as string,
+    });
+    expect(asked.join()).not.toContain('CONNECT');
+    expect(receiver.connections).toBe(0);
+  });
+
+  it.each([
+    ['before its answer', 'proxy', 1],
+    ['when TLS with the receiver begins', 'tls', 2],
+  ] as const)('over TLS that breaks off %s is named', async (_when, kind, at) => {
+    const receiver = await sink(undefined, { tls: 'receiver' });
+    const server = await raw((plain) => {
+      let heard = 0;
+      new tls.TLSSocket(plain, { isServer: true, ...certificate('receiver') })
+        .on('error', () => undefined)
+        .on('data', function (this: tls.TLSSocket) {
+          if (++heard === at) plain.resetAndDestroy();
+          else this.write(established);
+        });
+    });
+    const client = exchange({ proxy: `https://127.0.0.1:${server.port}`, extraCa: certificate('ca').cert });
+    expect((await post(client, receiver.url)).fault).toMatchObject({ kind });
+    expect(receiver.connections).toBe(0);
   });
 });
 

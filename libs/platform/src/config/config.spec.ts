@@ -8,7 +8,7 @@ const spec = {
   level: setting.oneOf('LEVEL', ['info', 'error'], 'info'),
   ranges: setting.cidrs('RANGES'),
   key: setting.secret('KEY'),
-  proxy: setting.optionalUrl('PROXY'),
+  proxy: setting.optionalUrl('PROXY', ['http', 'https']),
 } as const;
 const key = 'k'.repeat(32);
 
@@ -39,6 +39,18 @@ describe('settings', () => {
     const read = () => readSettings(spec, wrong);
     expect(read).toThrow(SettingsError);
     for (const name of Object.keys(wrong)) expect(read).toThrow(name);
+  });
+
+  it('take URLs of some schemes only, and say none of what they hold', () => {
+    const read = (url: string) => readSettings({ proxy: spec.proxy }, { PROXY: url });
+    const https = 'https://user:pass@proxy.example:3129';
+    expect(read(https)).toEqual({ proxy: https });
+    // What lacks a scheme has its host name taken for one.
+    for (const [url, scheme] of [
+      ['socks5://user:pass@proxy.example', 'socks5'],
+      ['proxy.example:3128', 'proxy.example'],
+    ] as const)
+      expect(() => read(url)).toThrow(new SettingsError([`PROXY must be a URL of http or https, not of "${scheme}"`]));
   });
 
   it('take an empty variable for one that is not set', () => {

@@ -66,8 +66,11 @@ function integer(variable: string, text: string, min: number, max: number): numb
   return value;
 }
 
-function url(variable: string, text: string): string {
+function url(variable: string, text: string, schemes?: readonly string[]): string {
   if (!URL.canParse(text)) throw new Wrong(`${variable} must be a URL`);
+  const scheme = new URL(text).protocol.slice(0, -1);
+  if (schemes && !schemes.includes(scheme))
+    throw new Wrong(`${variable} must be a URL of ${schemes.join(' or ')}, not of "${scheme}"`);
   return text;
 }
 
@@ -131,8 +134,8 @@ export const setting = {
   /** May hold a password, so it is never printed. */
   url: (variable: string, fallback?: string) =>
     define(variable, fallback, (raw) => url(variable, raw), { secret: true }),
-  optionalUrl: (variable: string) =>
-    optional(define(variable, undefined, (raw) => url(variable, raw), { secret: true })),
+  optionalUrl: (variable: string, schemes?: readonly string[]) =>
+    optional(define(variable, undefined, (raw) => url(variable, raw, schemes), { secret: true })),
   /** Of PostgreSQL, with libpq's parameters for TLS. */
   databaseUrl: (variable: string) => define(variable, undefined, (raw) => databaseUrl(variable, raw), { secret: true }),
   optionalDatabaseUrl: (variable: string) =>

@@ -1,10 +1,8 @@
-import { ensureDays, isMissingDay } from './days';
-import { accept } from './dispatch-statements';
+import { acceptEvents } from './dispatch/acceptance';
 import { isErasable } from './erased-events';
-import { eventColumns, numbers } from './event-columns';
 import { RecordOrder } from './record-order';
 import type { CommittedEvent } from '@keyturn/contracts';
-import { spaceNumber, statement, type Database } from '@keyturn/platform/database';
+import { statement, type Database } from '@keyturn/platform/database';
 
 /** $2 resource · $3 record · $4 up to which of the Space's events */
 const note = statement(
@@ -129,21 +127,7 @@ export async function acceptErased(
   maxAttempts: number,
 ): Promise<void> {
   if (events.length === 0) return;
-  const db = database.acrossSpaces('events are taken in as a dispatcher does it');
-  const [ids, ...columns] = eventColumns(events);
-  const spaces = numbers(events.map(({ spaceId }) => spaceNumber(spaceId)));
-  // No instance and no room: nothing is leased.
-  const values = [null, ids, spaces, ...columns, 0, 0, '{}', maxAttempts];
-  let rows;
-  try {
-    rows = await db.query<{ closed: boolean }>(accept, values);
-  } catch (error) {
-    if (!isMissingDay(error)) throw error;
-    await ensureDays(
-      database,
-      events.map(({ committedAt }) => committedAt.slice(0, 'YYYY-MM-DD'.length)),
-    );
-    rows = await db.query<{ closed: boolean }>(accept, values);
-  }
-  if (rows.some(({ closed }) => closed)) await new RecordOrder(db).releaseAll();
+  const noRoom = { total: 0, perEndpoint: 0, ofEndpoint: new Map<string, number>() };
+  const { filledGap } = await acceptEvents(database, null, events, noRoom, maxAttempts);
+  if (filledGap) await new RecordOrder(database.acrossSpaces('what was held behind it may go')).releaseAll();
 }

@@ -9,21 +9,15 @@ export { WebhookLedger } from './audit-store';
 export type { Consent } from './consent';
 export { ensureDaysAhead } from './days';
 export { DeliveryStore } from './delivery-store';
-export * from './dispatch-store.types';
+export * from './dispatch/dispatch-store.types';
 export { eventsConsumer, eventsStream } from './events-stream';
 export { IntakeNotes, type IntakeNote, type IntakePosition } from './intake-notes';
 export { decodeHint, encodeHint, hintSubject, type WebhookHint } from './hints';
 export { webhookSettings } from './settings';
-export { PostgresDispatchStore, type DispatchStoreOptions } from './dispatch-store';
-export {
-  WebhookStore,
-  type Idempotency,
-  type NewWebhook,
-  type Ordering,
-  type StoredWebhook,
-  type WebhookChange,
-  type WebhookSettings,
-} from './webhook-store';
+export { PostgresDispatchStore, type DispatchStoreOptions } from './dispatch/dispatch-store';
+export type { Idempotency } from './kept-replies';
+export type { NewWebhook, Ordering, StoredWebhook, WebhookChange, WebhookSettings } from './stored-webhook';
+export { WebhookStore } from './webhook-store';
 export {
   EndpointHealth,
   pressureOf,

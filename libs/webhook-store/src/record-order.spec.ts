@@ -1,6 +1,6 @@
 import type { CommittedEvent } from '@keyturn/contracts';
-import type { ClaimedDelivery } from './dispatch-store.types';
-import { PostgresDispatchStore } from './dispatch-store';
+import type { ClaimedDelivery } from './dispatch/dispatch-store.types';
+import { PostgresDispatchStore } from './dispatch/dispatch-store';
 import { RecordOrder } from './record-order';
 import { result, room, StoreFixture } from './store.fixture';
 

@@ -7,6 +7,12 @@ export interface OrderKey {
   readonly recordId: number | string;
 }
 
+export const orderKey = (row: { endpoint_id: string; resource: string; record_id: string }): OrderKey => ({
+  endpointId: row.endpoint_id,
+  resource: row.resource,
+  recordId: row.record_id,
+});
+
 /**
  * The first of each key's deliveries becomes due, if it is held and everything before it has been taken in. Whoever writes last
  * (an acceptance or a result) sees what the other wrote, so one of the two lets it go; the sweep is for whoever died between.

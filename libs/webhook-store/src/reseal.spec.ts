@@ -1,4 +1,4 @@
-import { PostgresDispatchStore } from './dispatch-store';
+import { PostgresDispatchStore } from './dispatch/dispatch-store';
 import { reseal } from './reseal';
 import { SecretBox } from './secret-box';
 import { StoreFixture, storeKey } from './store.fixture';

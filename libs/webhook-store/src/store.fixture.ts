@@ -4,14 +4,15 @@ import { makeDatabase, runMigrations, type Database } from '@keyturn/platform/da
 import { newUlid } from '@keyturn/platform/ids';
 import { Log } from '@keyturn/platform/logs';
 import { DeliveryStore } from './delivery-store';
-import { PostgresDispatchStore } from './dispatch-store';
-import type { AttemptResult, InstanceId, Room } from './dispatch-store.types';
+import { PostgresDispatchStore } from './dispatch/dispatch-store';
+import type { AttemptResult, InstanceId, Room } from './dispatch/dispatch-store.types';
 import { makeListDatabases, type ListDatabases } from './list-databases';
 import { webhookMigrations } from './migrations';
 import { ReplayStore } from './replay-store';
 import { SecretBox } from './secret-box';
 import { newSigningSecret } from './signature';
-import { WebhookStore, type NewWebhook, type StoredWebhook } from './webhook-store';
+import type { NewWebhook, StoredWebhook } from './stored-webhook';
+import { WebhookStore } from './webhook-store';
 
 export const storeKey = 'a key for tests of at least thirty-two characters';
 

@@ -171,30 +171,6 @@ export const rotate = statement(
    select ${columns} from rotated where parent_id is null`,
 );
 
-/** What verifies signatures that are made now: the current key, and one that is on its way out. $1 names the endpoint's set. */
-export const publicKeys = statement(
-  'webhooks.endpoint.public_keys',
-  `select signature_public_key, case when signature_scheme = 'v1' then previous_scheme_until end as until,
-          case when previous_secret_until > now() then previous_signature_public_key end as previous_public_key,
-          least(previous_secret_until, case when signature_scheme = 'v1' then previous_scheme_until end) as previous_until
-   from webhooks.endpoint
-   where public_keys_id = $1 and deleted_at is null and (signature_scheme = 'v1a' or previous_scheme_until > now())`,
-);
-
-/** A key holds for 24 hours. */
-export const findReply = statement(
-  'webhooks.idempotency.find',
-  `select request_hash, reply_enc from webhooks.idempotency
-   where space_id = $1 and key = $2 and created_at > now() - interval '1 day'`,
-);
-
-export const keepReply = statement(
-  'webhooks.idempotency.keep',
-  `insert into webhooks.idempotency (space_id, key, request_hash, reply_enc) values ($1, $2, $3, $4)
-   on conflict (space_id, key)
-     do update set request_hash = excluded.request_hash, reply_enc = excluded.reply_enc, created_at = now()`,
-);
-
 /** What failed before counts no more. */
 export const cleanSlate = statement(
   'webhooks.endpoint.clean_slate',

@@ -8,6 +8,8 @@ export const dataSettings = {
   readConnections: setting.integer('READ_CONNECTIONS', 8, { min: 1, max: 200 }),
   /** Connections for filters, search and other lists whose cost depends on the Space. */
   scanConnections: setting.integer('SCAN_CONNECTIONS', 4, { min: 1, max: 200 }),
+  /** How long what a deleted Space had is kept. */
+  spacePurgeAfterMs: setting.duration('SPACE_PURGE_AFTER', '7d'),
 } as const;
 
 export type DataSettings = SettingsOf<typeof dataSettings>;

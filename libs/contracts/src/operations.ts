@@ -18,7 +18,7 @@ export interface Operations {
     request: { spaceId: string; phone: string; fields: readonly string[] | null };
     reply: Record<string, never>;
   };
-  /** Makes the Space known to the applier, or changes whether its events are taken. */
+  /** Makes the Space known to the applier, or changes whether its events are taken. CONFLICT for one that has been deleted. */
   'data.space.put': { request: { spaceId: string; status: SpaceStatus }; reply: Record<string, never> };
   /** The newest sequence that has committed: what is subscribed now is owed from the next one on. */
   'data.space.position': { request: { spaceId: string }; reply: { sequence: number } };

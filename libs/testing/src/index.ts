@@ -21,6 +21,7 @@ export {
   serviceProgram,
   services,
 } from './servers/service-process';
+export { rowsOfSpace } from './space-rows';
 export { type InstanceName, type PublishedEvent, startSystem, type SystemOptions, TestSystem } from './system';
 export { waitFor } from './wait-for';
 export { keyturnHome, workspaceRoot } from './workspace';

@@ -23,11 +23,14 @@ const eventsIn = (n: number) => `
   insert into data.event_log (id, committed_at, space_id, sequence, event_id, event, resource, record_id, time, changed, payload)
     select sequence, moment, 1, sequence, 'evt_${n}', 'file.created', 'file', ${n}, now(), '{}', '{}' from ids;
 `;
+const spaceLife = (n: number) => `
+  insert into data.space (space_id, status, deleted_at) values (${n} + 1000, 'deleted', now());
+`;
 
 const chain: MigrationChain = {
   name: 'data',
   migrations,
-  writes: { Records1763640000001: records, EventsIn1763640000002: eventsIn },
+  writes: { Records1763640000001: records, EventsIn1763640000002: eventsIn, SpaceLife1763640000004: spaceLife },
   statementsFolder: path.join(__dirname, 'statements'),
 };
 

@@ -18,4 +18,5 @@ export {
   type MigrationOptions,
   type Schema,
 } from './migrations';
+export { purgeSpaces, type Purged, type PurgePlan } from './purge';
 export { spaceId, spaceNumber } from './space-id';

@@ -60,6 +60,14 @@ describe('what follows from an attempt (T-112, X3)', () => {
     expect(decideAt({ status: 429, retryAfter: '7', attempt: 9 })).toEqual({ kind: 'failed' });
   });
 
+  it('what a receiver asks for is never cut short, and never longer than 24 h, jitter included', () => {
+    const jittered = { ...rules, jitter: true };
+    const waits = (retryAfter: string) => decide(end({ status: 429, retryAfter }), jittered, now, () => 1);
+    expect(waits('100')).toMatchObject({ inMs: 110_000 });
+    expect(waits('86400')).toMatchObject({ inMs: 24 * hour });
+    expect(waits('82800')).toMatchObject({ inMs: 24 * hour });
+  });
+
   it.each([
     ['120', 120_000],
     [' 0 ', 0],
@@ -89,9 +97,12 @@ describe('what follows from an attempt (T-112, X3)', () => {
   );
 
   it('429, 502, 503, 504, hanging and refusing slow an endpoint down', () => {
-    for (const status of [429, 502, 503, 504]) expect(slowsDown(status, null)).toBe(true);
-    for (const status of [200, 301, 400, 404, 500]) expect(slowsDown(status, null)).toBe(false);
-    for (const fault of ['timeout', 'refused', 'reset'] as const) expect(slowsDown(null, fault)).toBe(true);
-    for (const fault of ['dns', 'tls', 'blocked_address'] as const) expect(slowsDown(null, fault)).toBe(false);
+    for (const status of [429, 502, 503, 504]) expect(slowsDown(status, null, 20)).toBe(true);
+    for (const status of [200, 301, 400, 404, 500]) expect(slowsDown(status, null, 4_000)).toBe(false);
+    for (const fault of ['timeout', 'refused', 'reset'] as const) expect(slowsDown(null, fault, 20)).toBe(true);
+    for (const fault of ['dns', 'tls', 'blocked_address'] as const) expect(slowsDown(null, fault, 20)).toBe(false);
   });
+
+  it('so does a name that hangs: whoever owns it could hold slots with it', () =>
+    expect(slowsDown(null, 'dns', 3_000)).toBe(true));
 });

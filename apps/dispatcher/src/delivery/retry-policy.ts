@@ -49,19 +49,26 @@ export function decide(end: AttemptEnd, rules: RetryRules, now: Date, chance: ()
   const waitMs = askedMs ?? offsetMs;
   return {
     kind: 'retry',
-    inMs: Math.ceil(waitMs * (rules.jitter ? 1 + jitterShare * chance() : 1)),
+    inMs: Math.ceil(waitMs + (rules.jitter ? jitterOf(waitMs, askedMs !== undefined) * chance() : 0)),
     holdMs: askedMs !== undefined && asksForQuiet(end.status) ? Math.min(askedMs, longestHoldMs) : 0,
   };
 }
+
+/** At most a tenth of the wait; what a receiver has asked for ends after 24 h in any case. */
+const jitterOf = (waitMs: number, asked: boolean) =>
+  Math.min(waitMs * jitterShare, asked ? longestRetryAfterMs - waitMs : Infinity);
 
 export const isSuccess = (status: number | null) => status !== null && status >= 200 && status < 300;
 
 const asksForQuiet = (status: number | null) => status === 429 || status === 503;
 
+/** A fault that takes so long holds a slot as a hanging receiver does: names may hang as well as those they stand for. */
+const slowFaultMs = 1_000;
+
 /** The receiver is overloaded, or too slow: fewer requests at a time. */
-export function slowsDown(status: number | null, fault: FaultClass | null): boolean {
+export function slowsDown(status: number | null, fault: FaultClass | null, totalMs: number): boolean {
   if (status !== null) return status === 429 || status === 502 || status === 503 || status === 504;
-  return fault === 'timeout' || connectionFaults.has(fault);
+  return fault === 'timeout' || connectionFaults.has(fault) || totalMs >= slowFaultMs;
 }
 
 /** Seconds or an HTTP date, as ms from now, at most 24 h; undefined where it is neither. */

@@ -49,7 +49,7 @@ export class Sender {
         delivery,
         attempt: attemptOf(delivery, outcome, repeated && delivery.reason !== 'test'),
         decision,
-        trouble: slowsDown(outcome.status, outcome.fault?.kind ?? null),
+        trouble: slowsDown(outcome.status, outcome.fault?.kind ?? null, outcome.totalMs),
       };
       onReport(report);
       if (decision.kind !== 'repeat') return report;

@@ -1,6 +1,7 @@
 import { waitFor } from '@keyturn/testing';
 import { DispatcherFixture } from '../testing/dispatcher.fixture';
 import { createHmac, createPublicKey, verify } from 'node:crypto';
+import type { ServerResponse } from 'node:http';
 import { newSigningSecret, PostgresDispatchStore, SecretBox } from '@keyturn/webhook-store';
 import { Webhook } from 'standardwebhooks';
 import { Webhook as SvixWebhook } from 'svix';
@@ -407,6 +408,28 @@ describe('what an owner chooses', () => {
     expect(rate).toBeGreaterThanOrEqual(40 * 0.95);
   });
 
+  it('a receiver with a rate that was silent for a while does not get in a burst what was meant for that time', async () => {
+    const held: ServerResponse[] = [];
+    let silent = true;
+    const mine = await receiver((_request, response) => void (silent ? held.push(response) : response.end()));
+    await system.webhook(mine.url, { rateLimit: 40 });
+    system.dispatcher({ WEBHOOK_TIMEOUT: '1m' });
+    system.dispatcher({ WEBHOOK_TIMEOUT: '1m' });
+    await system.publish(...system.events(150));
+    await waitFor('all that may be under way', () => held.length >= ConcurrencyLimit.start);
+    const missed = Date.now() + 2_000;
+    await waitFor('moments to pass', () => Date.now() > missed, 10_000);
+    silent = false;
+    const from = Date.now();
+    for (const response of held) response.end();
+    await waitFor('all of them', () => mine.requests.length === 150, 20_000);
+    const within = mine.requests.filter(({ at }) => at >= from && at < from + 1_000).length;
+    // What is late by less than a quarter of a second is made up for, by a twentieth of the rate.
+    expect(within).toBeLessThanOrEqual(40 * 1.05 + 10);
+    const last = mine.requests.at(-1)?.at ?? 0;
+    expect((150 - held.length) / ((last - from) / 1_000)).toBeLessThanOrEqual(40 * 1.1);
+  });
+
   it('the deliveries of one record never overtake one another, retries included, over two dispatchers', async () => {
     const failed = new Set<string>();
     const seen: { record: number; sequence: number }[] = [];
@@ -604,6 +627,19 @@ describe('neighbours (T-116)', () => {
       return rows.filter(({ status }) => status === 'success').length === 1_800 && rows;
     });
     expect(statuses).toHaveLength(2_000);
+  });
+
+  it('endpoints that hang take no more than half of the slots, also the first time', async () => {
+    const hangs = keep(await RawReceiver.start(() => undefined));
+    const good = keep(await HttpReceiver.start());
+    for (let webhook = 0; webhook < 10; webhook++) await system.webhook(hangs.url);
+    await system.webhook(good.url, {}, 'spc_2');
+    system.dispatcher({ WEBHOOK_MAX_IN_FLIGHT: '20' });
+    await system.publish(...system.events(8));
+    await waitFor('slots to be scarce', () => hangs.connections === 10);
+    await system.publish(...system.events(30, {}, 'spc_2'));
+    await waitFor('the other Space', () => good.requests.length === 30);
+    expect(hangs.connections).toBe(10);
   });
 
   it('a Space with thousands waiting does not hold up the single event of another', async () => {

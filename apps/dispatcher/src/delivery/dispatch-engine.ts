@@ -304,6 +304,8 @@ export class DispatchEngine implements OnApplicationBootstrap {
       const sending = this.send(delivery).finally(() => this.underWay.delete(sending));
       this.underWay.add(sending);
     }
+    const late = this.turns.takeLate();
+    if (late.length) void this.release(late).then(() => this.claimer.wake());
     this.armMoment();
   }
 

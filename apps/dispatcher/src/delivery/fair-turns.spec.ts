@@ -59,6 +59,10 @@ describe('whose delivery goes next', () => {
 
   it('an endpoint has no more in flight than its limit, the process no more than its own', () => {
     const turns = turnsWith({ maxInFlight: 10 });
+    for (const webhookId of ['1', '2']) {
+      fill(turns, 1, { webhookId });
+      turns.done(take(turns), well);
+    }
     fill(turns, 20, { webhookId: '1' });
     for (let i = 0; i < ConcurrencyLimit.start; i++) expect(turns.next()).toBeDefined();
     expect(turns.next()).toBeUndefined();
@@ -66,6 +70,53 @@ describe('whose delivery goes next', () => {
     expect([turns.next()?.webhookId, turns.next()?.webhookId]).toEqual(['2', '2']);
     expect(turns.next()).toBeUndefined();
     expect(turns.inFlight).toBe(10);
+  });
+
+  it('T-116 where slots are scarce, who has not answered what it was given gets no more', () => {
+    const turns = turnsWith({ maxInFlight: 100 });
+    for (let webhook = 1; webhook <= 30; webhook++) fill(turns, 8, { webhookId: String(webhook) });
+    let given = 0;
+    while (turns.next()) given++;
+    expect(given).toBe(50);
+    fill(turns, 8, { webhookId: '99', spaceId: 'spc_2' });
+    const good = take(turns);
+    expect(good.webhookId).toBe('99');
+    expect(turns.next()).toBeUndefined();
+    turns.done(good, well);
+    expect(Array.from({ length: 7 }, () => turns.next()?.webhookId)).toEqual(Array.from({ length: 7 }, () => '99'));
+  });
+
+  it('T-116 an endpoint that used to answer and is not heard of for a second counts as silent too', () => {
+    let now = 0;
+    const turns = turnsWith({ maxInFlight: 20, now: () => now });
+    const answer = (webhookId: string) => {
+      fill(turns, 1, { webhookId });
+      turns.done(take(turns), { ...well, startedAt: now });
+    };
+    answer('1');
+    fill(turns, 6, { webhookId: '1' });
+    for (let i = 0; i < 6; i++) take(turns);
+    now = 1_000;
+    answer('2');
+    for (const webhookId of ['1', '2']) fill(turns, 10, { webhookId });
+    const started: string[] = [];
+    for (let next = turns.next(); next; next = turns.next()) started.push(next.webhookId);
+    // Turn by turn while there is room, then only whoever answers.
+    expect(started).toEqual(['1', '2', '1', '2', ...Array.from({ length: 6 }, () => '2')]);
+  });
+
+  it('T-116 slow endpoints share half of the slots, however well they answer', () => {
+    let now = 0;
+    const turns = turnsWith({ maxInFlight: 40, now: () => now });
+    for (let webhook = 1; webhook <= 40; webhook++) fill(turns, 5, { webhookId: String(webhook) });
+    const taken = Array.from({ length: 40 }, () => take(turns));
+    now = 1_000;
+    for (const each of taken) turns.done(each, well);
+    let slow = 0;
+    while (turns.next()) slow++;
+    expect(slow).toBe(20);
+    fill(turns, 1, { webhookId: '99' });
+    expect(turns.next()?.webhookId).toBe('99');
   });
 
   it('a slot that comes free goes on', () => {
@@ -153,6 +204,50 @@ describe('whose delivery goes next', () => {
     expect(turns.nextMoment()).toBe(150);
   });
 
+  it('paced deliveries that had to wait make up for it no faster than by a twentieth, or give their moment up', () => {
+    let now = 1_000;
+    const turns = turnsWith({ now: () => now });
+    // Ten a second; the first eight are answered at 2,000, when the ninth is 200 ms late.
+    for (let i = 0; i < 20; i++) fill(turns, 1, { notBefore: 1_000 + i * 100 });
+    const started: number[] = [];
+    const hanging: Outgoing[] = [];
+    const until = (end: number, answer: boolean) => {
+      for (; now < end; now++) {
+        turns.wake();
+        for (let next = turns.next(); next; next = turns.next()) {
+          started.push(now);
+          if (answer) turns.done(next, { ...well, startedAt: now });
+          else hanging.push(next);
+        }
+      }
+    };
+    until(2_000, false);
+    expect(started).toEqual([1_000, 1_100, 1_200, 1_300, 1_400, 1_500, 1_600, 1_700]);
+    for (const each of hanging) turns.done(each, { ...well, startedAt: 1_700 });
+    until(3_200, true);
+    const gaps = started.slice(1).map((at, index) => at - (started[index] as number));
+    expect(Math.min(...gaps)).toBeGreaterThanOrEqual(95);
+    expect(started).toHaveLength(20);
+  });
+
+  it('what has missed its moment by more than that is given back, to be paced anew', () => {
+    let now = 1_000;
+    const turns = turnsWith({ now: () => now });
+    for (let i = 0; i < 40; i++) fill(turns, 1, { notBefore: 1_000 + i * 25 });
+    const hanging: Outgoing[] = [];
+    for (; now < 3_000; now += 25) {
+      turns.wake();
+      for (let next = turns.next(); next; next = turns.next()) hanging.push(next);
+    }
+    expect(hanging).toHaveLength(ConcurrencyLimit.start);
+    for (const each of hanging) turns.done(each, { ...well, startedAt: 1_000 });
+    expect(turns.next()).toBeUndefined();
+    const late = turns.takeLate();
+    expect(late).toHaveLength(32);
+    expect([turns.waiting, turns.takeLate()]).toEqual([0, []]);
+    expect(turns.room().total).toBe(4_000);
+  });
+
   it('memory is bounded in deliveries and in bytes', () => {
     const turns = turnsWith({ maxHeld: 10, maxHeldBytes: 1_000 });
     fill(turns, 4, { body: Buffer.alloc(200) });
@@ -186,6 +281,27 @@ describe('whose delivery goes next', () => {
     turns.done(take(turns), well);
     turns.sweep();
     expect(turns.endpoints).toBe(1);
+    turns.sweep();
+    expect(turns.endpoints).toBe(0);
+  });
+
+  it('T-116 remembers for an hour who was in trouble, so that its retries do not begin with as many slots as a good one', () => {
+    let now = 0;
+    const turns = turnsWith({ now: () => now });
+    for (let round = 0; round < 4; round++) {
+      fill(turns, 1, {});
+      turns.done(take(turns), { ...trouble, startedAt: ++now });
+    }
+    turns.sweep();
+    now = 30 * 60_000;
+    turns.sweep();
+    fill(turns, 8, {});
+    const only = take(turns);
+    expect(turns.next()).toBeUndefined();
+    turns.done(only, { ...trouble, startedAt: now });
+    turns.clear('1');
+    turns.sweep();
+    now += 61 * 60_000;
     turns.sweep();
     expect(turns.endpoints).toBe(0);
   });

@@ -1,6 +1,6 @@
 import type { Room } from '@keyturn/webhook-store';
 import { ConcurrencyLimit } from './concurrency';
-import { Lane } from './lane';
+import { Lane, slowMs } from './lane';
 import type { Outgoing } from './outgoing';
 import { Round } from './round';
 
@@ -16,12 +16,18 @@ export interface FairTurnsOptions {
 
 /** How many turns the unhurt lanes get before a strained one gets one. */
 const turnsBeforeStrained = 3;
-/** Of the slots, at most this share is in the hands of endpoints that hang or fail. */
+/** Of the slots, at most this share is in the hands of endpoints that hang, fail or take their time. */
 const strainedShare = 0.5;
+/** From this share of the slots on, an endpoint that has not answered what it was given gets nothing more. */
+const scarceShare = 0.5;
+/** An endpoint in trouble is remembered so long, that each round of its retries does not begin with as many slots as a good one. */
+const rememberMs = 3_600_000;
+const maxRemembered = 500;
 
 /**
  * Whose delivery goes next: Spaces take turns, and within a Space its endpoints, each within its own limit. Endpoints in
- * trouble take their turns apart from the others and never hold more than half of the slots.
+ * trouble, and slow ones, take their turns apart from the others and never hold more than half of the slots; where slots are
+ * scarce, nobody takes more of them who is not heard of.
  */
 export class FairTurns {
   private readonly lanes = new Map<string, Lane>();
@@ -29,6 +35,10 @@ export class FairTurns {
   private readonly strained = new Round();
   /** Lanes whose next delivery waits for its moment. */
   private readonly resting = new Set<Lane>();
+  /** Lanes that may not take another slot while slots are scarce. */
+  private readonly silent = new Set<Lane>();
+  /** Paced deliveries that have missed their moment. */
+  private late: Outgoing[] = [];
   private readonly now: () => number;
   private inFlightCount = 0;
   private strainedInFlight = 0;
@@ -98,8 +108,8 @@ export class FairTurns {
     if (end.trouble) lane.limit.struggled(end.startedAt, now);
     else lane.limit.succeeded(lane.inFlight);
     if (lane.strained) this.strainedInFlight -= lane.inFlight;
-    lane.strained = end.trouble;
-    lane.inFlight--;
+    lane.strained = end.trouble || now - end.startedAt >= slowMs;
+    lane.ended(now);
     if (lane.strained) this.strainedInFlight += lane.inFlight;
     this.inFlightCount--;
     this.heldBytes -= delivery.body.length;
@@ -107,8 +117,17 @@ export class FairTurns {
     const overflow = end.trouble ? this.forget(lane.overflow()) : [];
     this.unhurt.remove(lane);
     this.strained.remove(lane);
+    this.silent.delete(lane);
     this.offer(lane);
+    if (!this.scarce) this.offerSilent();
     return overflow;
+  }
+
+  /** What has missed its moment, for whoever gives out moments; it is no longer held here. */
+  takeLate(): Outgoing[] {
+    const late = this.late;
+    if (late.length) this.late = [];
+    return late;
   }
 
   /** Takes out what waits for one endpoint. */
@@ -178,23 +197,42 @@ export class FairTurns {
   /** Forgets lanes that have had no work since the last sweep: their limits are learnt anew. */
   sweep(): void {
     const now = this.now();
+    let remembered = 0;
     for (const lane of this.lanes.values()) {
-      if (lane.used || !lane.idle || lane.holdUntil > now) lane.used = false;
-      else this.lanes.delete(lane.endpointId);
+      if (lane.used) lane.usedAt = now;
+      const needed = lane.used || !lane.idle || lane.holdUntil > now;
+      lane.used = false;
+      if (needed || (lane.strained && now - lane.usedAt < rememberMs && remembered++ < maxRemembered)) continue;
+      this.lanes.delete(lane.endpointId);
     }
+  }
+
+  private get scarce(): boolean {
+    return this.inFlightCount >= this.options.maxInFlight * scarceShare;
+  }
+
+  private offerSilent(): void {
+    const lanes = [...this.silent];
+    this.silent.clear();
+    for (const lane of lanes) this.offer(lane);
   }
 
   private takeFrom(round: Round): Outgoing | undefined {
     const now = this.now();
     for (let lane = round.next(); lane; lane = round.next()) {
+      this.late.push(...this.forget(lane.takeLate(now)));
       const at = lane.readyAt(now);
       if (at === undefined || at > now) {
         round.remove(lane);
         this.offer(lane);
         continue;
       }
-      const delivery = lane.take() as Outgoing;
-      lane.inFlight++;
+      if (this.scarce && lane.silent(now)) {
+        round.remove(lane);
+        this.silent.add(lane);
+        continue;
+      }
+      const delivery = lane.start(now) as Outgoing;
       if (lane.strained) this.strainedInFlight++;
       this.inFlightCount++;
       this.waitingCount--;

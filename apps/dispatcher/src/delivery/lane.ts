@@ -4,22 +4,34 @@ import type { Outgoing } from './outgoing';
 /** Deliveries kept in memory for each slot of an endpoint: enough to bridge the way to the database. */
 const waitingPerSlot = 16;
 const leastWaiting = 4;
+/** Requests of which none is answered for so long are slots that others could use. */
+export const slowMs = 1_000;
+/** What is late catches up by so much of its rate and no faster. */
+const catchUpShare = 0.05;
+/** Later than that, a paced delivery gives its moment up and is paced anew. */
+const maxLateMs = 250;
 
 /** What one endpoint has in this process: deliveries that wait, requests in flight, and how many of them it bears. */
 export class Lane {
   readonly limit = new ConcurrencyLimit();
   inFlight = 0;
-  /** The last answer was one of trouble: such lanes together get a part of the slots only. */
+  /** The last answer was one of trouble, or slow: such lanes together get a part of the slots only. */
   strained = false;
   /** By `performance.now()`: the receiver has asked for quiet until then. */
   holdUntil = 0;
-  /** Since the last sweep. */
+  /** Since the last sweep, and by `performance.now()`. */
   used = true;
+  usedAt = 0;
   /** The database holds more for this endpoint that is due. */
   backlog = false;
 
   private readonly first = new Fifo<Outgoing>();
   private readonly later = new Fifo<Outgoing>();
+  private answered = false;
+  /** By `performance.now()`: the last answer, or the first request since none was under way. */
+  private heardAt = 0;
+  /** The last paced delivery that was started: its moment, and when it really was. */
+  private paced: { readonly moment: number; readonly startedAt: number } | undefined;
 
   constructor(
     readonly endpointId: string,
@@ -58,15 +70,49 @@ export class Lane {
     return this.first.peek() ?? this.later.peek();
   }
 
-  take(): Outgoing | undefined {
-    return this.first.shift() ?? this.later.shift();
+  /** The next delivery begins. */
+  start(now: number): Outgoing | undefined {
+    const delivery = this.first.shift() ?? this.later.shift();
+    if (!delivery) return undefined;
+    if (this.inFlight++ === 0) this.heardAt = now;
+    if (delivery.notBefore) this.paced = { moment: delivery.notBefore, startedAt: now };
+    return delivery;
+  }
+
+  /** One of those under way has ended, however. */
+  ended(now: number): void {
+    this.inFlight--;
+    this.answered = true;
+    this.heardAt = now;
+  }
+
+  /** It has been given requests and is not heard of: for the first time, or any more. */
+  silent(now: number): boolean {
+    return this.inFlight > 0 && (!this.answered || now - this.heardAt >= slowMs);
   }
 
   /** By `performance.now()`: when the next delivery may start; undefined while none may. */
   readyAt(now: number): number | undefined {
     const next = this.peek();
     if (!next || this.inFlight >= this.limit.value) return undefined;
-    return Math.max(now, this.holdUntil, next.notBefore);
+    return Math.max(now, this.holdUntil, next.notBefore, this.paceOf(next));
+  }
+
+  /** What waited for a slot must not make up for it in a burst. */
+  private paceOf({ notBefore }: Outgoing): number {
+    if (!notBefore || !this.paced) return 0;
+    return this.paced.startedAt + (1 - catchUpShare) * (notBefore - this.paced.moment);
+  }
+
+  /** Takes out what has missed its moment: another one is given to it where the rate is kept, over all instances. */
+  takeLate(now: number): Outgoing[] {
+    const late: Outgoing[] = [];
+    for (const fifo of [this.first, this.later])
+      for (let next = fifo.peek(); next?.notBefore && now - next.notBefore > maxLateMs; next = fifo.peek()) {
+        late.push(next);
+        fifo.shift();
+      }
+    return late;
   }
 
   /** Takes out what is beyond the lane's room, the newest first: another instance may have more luck with it. */

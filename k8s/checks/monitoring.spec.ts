@@ -31,11 +31,15 @@ const alerts = rules.filter((rule): rule is Rule & { alert: string } => rule.ale
 const ofOthers: Record<string, readonly string[]> = {
   up: [],
   kube_deployment_status_replicas_unavailable: ['deployment'],
+  kube_statefulset_replicas: ['statefulset'],
+  kube_statefulset_status_replicas_ready: ['statefulset'],
   kube_cronjob_status_last_successful_time: ['cronjob'],
+  kube_cronjob_created: ['cronjob'],
   kube_job_status_failed: ['job_name'],
   kubelet_volume_stats_available_bytes: ['persistentvolumeclaim'],
   kubelet_volume_stats_capacity_bytes: ['persistentvolumeclaim'],
   cnpg_collector_last_available_backup_timestamp: [],
+  barman_cloud_cloudnative_pg_io_last_available_backup_timestamp: [],
 };
 /** Added by Prometheus when it scrapes, and by our registry to everything in it. */
 const labelsOfAll = ['namespace', 'job', 'pod', 'instance', 'service'];
@@ -102,15 +106,50 @@ describe('expressions of rules, dashboards and scalers', () => {
     const buckets = (metric: string) => {
       const borders = new Set<string>();
       for (const [, expr] of expressions)
-        for (const [, name, border] of expr.matchAll(/(\w+)_bucket\{[^}]*le="([^"]+)"/g))
+        for (const [, name, border] of expr.matchAll(/(\w+)_bucket\{[^}]*\ble=~?"([^"]+)"/g))
           if (name === metric) borders.add(border as string);
       return [...borders];
     };
     expect(buckets('http_server_request_duration_seconds')).toEqual(['0.25']);
-    expect(buckets('webhook_commit_to_first_attempt_seconds')).toEqual(['5']);
+    // A whole number is "5" to Prometheus 2 and "5.0" to Prometheus 3.
+    expect(buckets('webhook_commit_to_first_attempt_seconds')).toEqual([String.raw`5|5\\.0`]);
     const code = metricsInCode();
     expect(code.get('http_server_request_duration_seconds')?.buckets).toContain(0.25);
     expect(code.get('webhook_commit_to_first_attempt_seconds')?.buckets).toContain(5);
+  });
+});
+
+describe('promises', () => {
+  const ratios = ['reads_failed', 'deliveries_late'] as const;
+  const windows = ['5m', '30m', '1h', '2h', '6h', '1d', '3d'];
+
+  it.each(ratios)('%s is recorded over every window, by the same expression', (ratio) => {
+    const recorded = rules.filter(({ record }) => record?.startsWith(`keyturn:${ratio}:`));
+    expect(recorded.map(({ record }) => record)).toEqual(
+      windows.map((window) => `keyturn:${ratio}:ratio_rate${window}`),
+    );
+    const forms = recorded.map(({ record, expr }) => {
+      const window = (record as string).slice(`keyturn:${ratio}:ratio_rate`.length);
+      expect(new Set([...expr.matchAll(/\[(\w+)\]/g)].map(([, range]) => range))).toEqual(new Set([window]));
+      return expr.replaceAll(`[${window}]`, '[…]');
+    });
+    expect(new Set(forms).size).toBe(1);
+  });
+
+  // How fast a budget of 30 days may burn: 2 % of it in an hour, 5 % in six, 10 % in a day, all of it at the pace of three days.
+  it.each([
+    ['KeyturnReadsBurn', 'reads_failed', '0.001'],
+    ['KeyturnDeliveriesBurn', 'deliveries_late', '0.01'],
+  ])('%s fires by a long window and a short one together', (alert, ratio, budget) => {
+    const both = (factor: string, long: string, short: string) =>
+      `(keyturn:${ratio}:ratio_rate${long} > ${factor} * ${budget} and keyturn:${ratio}:ratio_rate${short} > ${factor} * ${budget})`;
+    const exprOf = (name: string) =>
+      rules
+        .find((rule) => rule.alert === name)
+        ?.expr.replace(/\s+/g, ' ')
+        .trim();
+    expect(exprOf(`${alert}Fast`)).toBe(`${both('14.4', '1h', '5m')} or ${both('6', '6h', '30m')}`);
+    expect(exprOf(`${alert}Slow`)).toBe(`${both('3', '1d', '2h')} or ${both('1', '3d', '6h')}`);
   });
 });
 

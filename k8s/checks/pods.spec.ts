@@ -167,6 +167,21 @@ describe.each(overlays)('pods of overlay %s', (overlay) => {
     ).toEqual([]);
   });
 
+  it('have more ephemeral storage than their scratch volumes and logs may fill', () => {
+    // What the kubelet keeps of the output of a container before it rotates it away: five files of 10 Mi.
+    const logs = 5 * quantity('10Mi');
+    expect(
+      breaches(overlay, ({ pod, containers }) => {
+        const sum = (values: number[]) => values.reduce((total, value) => total + value, 0);
+        const scratch = listOf(pod.volumes).flatMap(({ emptyDir }) =>
+          emptyDir === undefined ? [] : [quantity(at(emptyDir, 'sizeLimit'))],
+        );
+        const most = sum(containers.map(({ resources }) => quantity(at(resources, 'limits.ephemeral-storage'))));
+        return most > sum(scratch) + containers.length * logs ? [] : [`${most} bytes`];
+      }),
+    ).toEqual([]);
+  });
+
   it('name each environment variable and each port once', () => {
     expect(
       breaches(

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { at, fieldsOf, isFields, listOf, type Manifest } from './manifest';
 import { k8sFolder, objectsOf, overlays, type Overlay } from './overlays';
 import { settingsInCode } from './source';
-import { ofKind, workloadsOf } from './workloads';
+import { ofKind, quantity, workloadsOf } from './workloads';
 
 interface Contract {
   made: Record<string, string[]>;
@@ -202,6 +202,30 @@ describe('what belongs together', () => {
     const monitor = only('production', 'ServiceMonitor', 'keyturn');
     expect(at(monitor, 'spec.selector')).toEqual({ matchLabels: { 'keyturn-scrape': 'management' } });
     expect(at(monitor, 'spec.endpoints')).toEqual([expect.objectContaining({ port: 'management', honorLabels: true })]);
+  });
+
+  it('production: Prometheus finds every instance of Postgres, under the name that the alerts ask for', () => {
+    const monitor = only('production', 'PodMonitor', 'postgres');
+    const cluster = only('production', 'Cluster', 'postgres');
+    expect(at(monitor, 'spec.selector.matchLabels')).toMatchObject({ 'cnpg.io/cluster': cluster.metadata.name });
+    // The operator names the port of its exporter; the policy beside the Cluster opens it to scrapes.
+    expect(at(monitor, 'spec.podMetricsEndpoints')).toEqual([expect.objectContaining({ port: 'metrics' })]);
+    const job = `${monitor.metadata.namespace}/${monitor.metadata.name}`;
+    const degraded = listOf(at(only('production', 'PrometheusRule', 'keyturn'), 'spec.groups'))
+      .flatMap(({ rules }) => listOf(rules))
+      .find(({ alert }) => alert === 'KeyturnStoreDegraded');
+    expect(degraded?.expr).toContain(
+      `${String(at(cluster, 'spec.instances'))} - (sum(up{namespace="keyturn",job="${job}"})`,
+    );
+  });
+
+  it('production: NATS collects its garbage before the kernel ends it', () => {
+    const server = only('production', 'StatefulSet', 'nats');
+    const [container] = listOf(at(server, 'spec.template.spec.containers'));
+    const most = listOf(container?.env).find(({ name }) => name === 'GOMEMLIMIT');
+    const share = quantity(String(most?.value).replace(/B$/, '')) / quantity(at(container, 'resources.limits.memory'));
+    expect(share).toBeGreaterThan(0.7);
+    expect(share).toBeLessThan(0.95);
   });
 
   it.each(overlays)('%s: everything is in one namespace, which enforces the restricted standard', (overlay) => {

@@ -5,6 +5,7 @@ import type { Delivery, Erasure, WebhookAudit } from '@keyturn/contracts';
 import { type ReceivedRequest, startSystem, type TestSystem, waitFor } from '@keyturn/testing';
 import { Client } from 'pg';
 import { runCommandLine } from '../keyturn/command-line';
+import { Door } from './door';
 import { Receivers } from './receivers';
 import { TestSpace } from './space';
 
@@ -49,6 +50,17 @@ describe('a record that is erased', () => {
   const erase = (id: number) =>
     command<Erasure>('erase', '--space', space.slug, '--resource', 'contact', '--id', String(id));
 
+  /** What the Space's owner sees in its audit log of what was erased. */
+  async function erasuresInAudit(): Promise<unknown[]> {
+    const [email, password] = ['auditor@keyturn.example', 'correct horse battery'];
+    await command('members', 'add', email, '--space', space.slug, '--role', 'owner', '--password', password);
+    const door = new Door(system.baseUrl);
+    const { headers } = await door.post('/manage/session', { email, password });
+    const cookie = String(headers['set-cookie']).split(';')[0] ?? '';
+    const entries = await door.with({ cookie }).rows(`/manage/spaces/${space.slug}/audit`);
+    return entries.filter(({ action }) => action === 'record.erased');
+  }
+
   async function webhook(path: string, more: object = {}): Promise<string> {
     const body = { name: path, url: receivers.url(`/${path}`), events: ['contact.*'], ...more };
     const { status, json, text } = await space.door.post('/api/v1/webhooks', body);
@@ -87,7 +99,7 @@ describe('a record that is erased', () => {
     return found;
   }
 
-  it('is nowhere any more: not read, not fed, not stored, not sent; its subscribers know, and life goes on', async () => {
+  it('is nowhere any more: not read, not fed, not stored, not sent; its subscribers know, the audit log says who, and life goes on', async () => {
     const answered = ({ body }: ReceivedRequest, status: number) =>
       body.includes(name) ? { status, body: `we know ${name}` } : {};
     let release: () => void = () => undefined;
@@ -161,6 +173,9 @@ describe('a record that is erased', () => {
     // A repetition finds nothing, and leaves what has been told as it is.
     expect(await erase(42)).toMatchObject({ deleted: false, events: 0, streamMessages: 0, cancelled: 0 });
     expect((await statuses(paused)).join()).toBe('cancelled,cancelled,pending,pending');
+    const entry = { actor: 'admin', action: 'record.erased', object: 'contact_42', address: null, detail: {} };
+    const at = expect.stringMatching(/Z$/) as string;
+    expect(await erasuresInAudit()).toEqual([1, 2].map(() => ({ id: expect.any(String) as string, at, ...entry })));
     const audit = await command<WebhookAudit>('webhooks', 'audit', '--space', space.slug);
     expect(audit.balanced).toBe(true);
     expect(audit.webhooks.every(({ owed }) => owed === 4)).toBe(true);

@@ -96,6 +96,9 @@ export interface Operations {
     reply: { messages: number; attempts: number; cancelled: number };
   };
 
+  /** Enters in the Space's audit log that the command line has a record forgotten: asked before anything of it goes. */
+  'audit.erasure': { request: { spaceId: string; resource: string; recordId: number }; reply: Record<string, never> };
+
   /** Sends the test event of one endpoint now, once, and answers when the attempt is over (T-091). */
   'dispatcher.test': { request: { spaceId: string; webhookId: string }; reply: { deliveryId: string } };
   /** Asks a receiver for its consent; a refusal is an answer: `problem` says why, in words that follow the receiver's name. */

@@ -109,7 +109,7 @@ describe('members of a Space', () => {
     await expect(add(email, more)).rejects.toMatchObject({ code: 'VALIDATION_ERROR', options: { field } });
   });
 
-  it('and the webhooks that the command line has changed stand in the log', async () => {
+  it('and what the command line has done to webhooks and records stand in the log', async () => {
     await add('ann@example.com');
     await remove('ann@example.com');
     const deed = (operation: string, object = 'wh_7') =>
@@ -117,8 +117,14 @@ describe('members of a Space', () => {
     await deed('webhooks.rotate');
     for (const wrong of [deed('webhooks.list'), deed('toString'), deed('webhooks.pause', 'whsec_secret')])
       await expect(wrong).rejects.toMatchObject({ code: 'VALIDATION_ERROR' });
+    const erasure = (resource: string, recordId: number) =>
+      gateway.admin('audit.erasure', { spaceId, resource, recordId });
+    await erasure('calendar_item', 12);
+    for (const wrong of [erasure('calendar-items', 12), erasure('contact', 0), erasure('contact', 'Jane Doe' as never)])
+      await expect(wrong).rejects.toMatchObject({ code: 'VALIDATION_ERROR' });
     const { entries } = await gateway.part(Audit).list(spaceId, { page: 1, pageSize: 10 });
     expect(entries.map(({ actor, action, object }) => [actor, action, object])).toEqual([
+      ['admin', 'record.erased', 'calendar_item_12'],
       ['admin', 'webhook.rotated', 'wh_7'],
       ['admin', 'member.removed', 'ann@example.com'],
       ['admin', 'member.added', 'ann@example.com'],

@@ -1,4 +1,4 @@
-import type { RequestOf } from '@keyturn/contracts';
+import type { OperationName, RequestOf } from '@keyturn/contracts';
 import { Log } from '@keyturn/platform/logs';
 import { Metrics } from '@keyturn/platform/metrics';
 import type { RpcClient } from '@keyturn/platform/rpc';
@@ -17,7 +17,9 @@ describe('erasing a record', () => {
   let side: WriteSide;
   /** What webhook-service was asked, and the payloads that came with it. */
   const asked: { request: RequestOf<'webhooks.erase'>; body: string }[] = [];
-  let failure: Error | undefined;
+  let failure: { of: OperationName; error: Error } | undefined;
+  /** What was to be entered in the audit log. */
+  const entered: RequestOf<'audit.erasure'>[] = [];
 
   beforeAll(async () => {
     servers = await WriteSideServers.start();
@@ -27,6 +29,7 @@ describe('erasing a record', () => {
   });
   beforeEach(() => {
     asked.length = 0;
+    entered.length = 0;
     failure = undefined;
   });
   afterAll(async () => {
@@ -34,10 +37,11 @@ describe('erasing a record', () => {
     await servers?.stop();
   });
 
-  const webhooks = {
-    request: (_operation: string, request: RequestOf<'webhooks.erase'>, { body }: { body: Uint8Array }) => {
-      if (failure) return Promise.reject(failure);
-      asked.push({ request, body: Buffer.from(body).toString() });
+  const others = {
+    request: (operation: OperationName, request: never, { body }: { body: Uint8Array }) => {
+      if (failure?.of === operation) return Promise.reject(failure.error);
+      if (operation === 'audit.erasure') entered.push(request);
+      else asked.push({ request, body: Buffer.from(body).toString() });
       return Promise.resolve({ head: { messages: 1, attempts: 2, cancelled: 3 }, body: new Uint8Array(0) });
     },
   } as unknown as RpcClient;
@@ -46,7 +50,7 @@ describe('erasing a record', () => {
     const { database, link } = side;
     // This instance relays nothing: the one that does looks for itself.
     const relay = new Relay(database, link, Log.create('test', 'silent'), new Metrics('test'));
-    return new ErasureRpc(database, new RecordEraser(database, new StreamEraser(link), relay, webhooks));
+    return new ErasureRpc(database, new RecordEraser(database, new StreamEraser(link), relay, others));
   }
 
   async function erase(recordId: number, more: Partial<RequestOf<'admin.data.erase'>> = {}, waitMs = 20_000) {
@@ -181,7 +185,7 @@ describe('erasing a record', () => {
   it('broken off anywhere, it is finished by its repetition; a third time finds nothing', async () => {
     await publish(contact(6, 'created'), contact(6, 'updated', { data: { id: 6, email: 'jane-6@doe.example' } }));
     await servers.settled();
-    failure = new Error('webhook-service is away');
+    failure = { of: 'webhooks.erase', error: new Error('webhook-service is away') };
     await expect(erase(6)).rejects.toThrow('away');
     expect(await places('jane-6@doe.example')).toEqual(expect.arrayContaining(['DOMAIN', 'EVENTS']));
     failure = undefined;
@@ -192,6 +196,22 @@ describe('erasing a record', () => {
     expect((await servers.events()).filter(({ recordId }) => recordId === 6).map(({ event }) => event)).toEqual([
       'contact.deleted',
     ]);
+  });
+
+  it('stands in the audit log by its name and id before anything goes, and else does not happen', async () => {
+    await publish(contact(10, 'created'));
+    await servers.settled();
+    failure = { of: 'audit.erasure', error: new Error('the gateway is away') };
+    await expect(erase(10)).rejects.toThrow('away');
+    expect([entered, asked]).toEqual([[], []]);
+    const everywhere = ['data.contact', 'data.event_log', 'DOMAIN', 'EVENTS'];
+    expect((await places('jane-10@doe.example')).join()).toMatch(new RegExp(everywhere.join('.*')));
+    failure = { of: 'webhooks.erase', error: new Error('webhook-service is away') };
+    await expect(erase(10)).rejects.toThrow('away');
+    failure = undefined;
+    expect(await erase(10)).toMatchObject({ events: 1 });
+    const entry = { spaceId: 'spc_1', resource: 'contact', recordId: 10 };
+    expect(entered).toEqual([entry, entry]);
   });
 
   it('waits for what was published before it, and says so when that takes too long', async () => {

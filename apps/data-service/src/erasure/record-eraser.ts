@@ -49,12 +49,12 @@ const maxEvents = 100;
 const maxRequestBytes = 400_000;
 /** What is older than the stream keeps it, every dispatcher has had long ago. */
 const inStreamMs = 8 * 86_400_000;
-const webhooksDeadlineMs = 10_000;
+const requestWaitMs = 10_000;
 
 /**
  * Forgets a record. In this order, so that a repetition finishes what broke off anywhere, and nothing that is on its way brings
- * the data back: what publishers have sent is applied; the state goes, and the log says so; what the log holds is relayed;
- * webhooks learn of it and cancel; the log loses its data; the streams lose the messages.
+ * the data back: what publishers have sent is applied; the audit log says who; the state goes, and the log says so; what the log
+ * holds is relayed; webhooks learn of it and cancel; the log loses its data; the streams lose the messages.
  */
 @Injectable()
 export class RecordEraser {
@@ -67,6 +67,7 @@ export class RecordEraser {
 
   async erase(record: RecordName, deadline: number): Promise<Erasure> {
     await this.untilApplied(record, deadline);
+    await this.enterInAudit(record);
     const cut = await this.removeState(record);
     this.relay.wake();
     await this.until('the log to be relayed', deadline, (at) => at('relay') >= (cut.positions.get('log') ?? 0));
@@ -97,6 +98,12 @@ export class RecordEraser {
       if (Date.now() > deadline) throw unavailable(`The erasure has to wait for ${what}; repeat it later`);
       await new Promise((resolve) => setTimeout(resolve, lookEveryMs));
     }
+  }
+
+  /** First, so that nothing is erased without its entry; what breaks off after it has one all the same, as has each repetition. */
+  private async enterInAudit({ spaceId, resource, recordId }: RecordName): Promise<void> {
+    const entry = { spaceId, resource: resource.name, recordId };
+    await this.rpc.request('audit.erasure', entry, { deadlineMs: requestWaitMs });
   }
 
   private removeState(record: RecordName): Promise<Cut> {
@@ -134,7 +141,7 @@ export class RecordEraser {
     const { head } = await this.rpc.request(
       'webhooks.erase',
       { spaceId, resource: resource.name, recordId, upTo: cut.upTo, events },
-      { body: Buffer.concat(bodies), deadlineMs: webhooksDeadlineMs },
+      { body: Buffer.concat(bodies), deadlineMs: requestWaitMs },
     );
     done.payloads += head.messages;
     done.answers += head.attempts;

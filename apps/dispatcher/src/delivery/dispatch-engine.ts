@@ -88,6 +88,7 @@ export class DispatchEngine implements OnApplicationBootstrap {
       exchange,
       { scheduleMs: settings.retryScheduleMs, jitter: settings.retryJitter },
       settings.origin,
+      log,
     );
     this.recorder = new Recorder(store, log, {
       onWritten: (results) => {

@@ -1,7 +1,9 @@
 import { signatureHeaders, type Attempt, type AttemptResult, type SigningKey } from '@keyturn/webhook-store';
+import type { Log } from '@keyturn/platform/logs';
 import { isTracing, openSpan, type Span } from '@keyturn/platform/tracing';
 import { randomBytes } from 'node:crypto';
-import type { Exchange, ExchangeOutcome } from '../outbound/exchange';
+import { failed, type Exchange, type ExchangeOutcome } from '../outbound/exchange';
+import { Fault } from '../outbound/fault';
 import { signersAt, type Recipient } from './endpoint-book';
 import type { Outgoing } from './outgoing';
 import { decide, isSuccess, slowsDown, type Decision, type RetryRules } from './retry-policy';
@@ -23,6 +25,7 @@ export class Sender {
     private readonly exchange: Pick<Exchange, 'post'>,
     private readonly rules: RetryRules,
     private readonly origin: string,
+    private readonly log: Log,
     private readonly chance: () => number = Math.random,
   ) {}
 
@@ -31,7 +34,7 @@ export class Sender {
     const scheduleMs = recipient.endpoint.retryScheduleMs ?? this.rules.scheduleMs;
     const rules = delivery.reason === 'test' ? { scheduleMs: [], jitter: false } : { ...this.rules, scheduleMs };
     for (let repeated = delivery.reason === 'test'; ; repeated = true) {
-      const outcome = await this.post(delivery, recipient);
+      const outcome = await this.attempt(delivery, recipient);
       const decision = decide(
         {
           status: outcome.status,
@@ -53,6 +56,23 @@ export class Sender {
       };
       onReport(report);
       if (decision.kind !== 'repeat') return report;
+    }
+  }
+
+  /**
+   * What goes wrong on our side is this one attempt's failure. Thrown, it would end the process, and then the next one that
+   * is handed the delivery: nobody's deliveries would get past it.
+   */
+  private async attempt(delivery: Outgoing, recipient: Recipient): Promise<ExchangeOutcome> {
+    const startedAt = new Date();
+    try {
+      return await this.post(delivery, recipient);
+    } catch (error) {
+      this.log.error(
+        { deliveryId: `dlv_${delivery.id}`, error: String(error instanceof Error ? error.stack : error) },
+        'attempt met an unexpected error',
+      );
+      return failed(new Fault('internal', 'the attempt met an unexpected error', error), startedAt);
     }
   }
 

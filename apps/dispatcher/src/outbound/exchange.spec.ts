@@ -258,6 +258,15 @@ describe('receivers that misbehave cost their own slot and no more', () => {
     expect(outcome.body?.length).toBeLessThan(200);
   });
 
+  it.each(['constructor', '__proto__', 'toString', 'gzip, gzip', ''])(
+    'whose body is in an encoding that nobody knows: "%s"',
+    async (encoding) => {
+      const head = `HTTP/1.1 200 OK\r\nContent-Encoding: ${encoding}\r\nContent-Length: 4\r\n\r\n`;
+      const receiver = await raw(answering(`${head}fine`));
+      expect(await post(exchange(), receiver.url)).toMatchObject({ status: 200, fault: null, body: 'fine' });
+    },
+  );
+
   it('that compresses unasked', async () => {
     const receiver = await sink((_request, response) =>
       response.writeHead(400, { 'content-encoding': 'gzip' }).end(gzipSync('what went wrong')),

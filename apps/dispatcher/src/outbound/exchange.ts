@@ -30,6 +30,22 @@ export interface ExchangeOutcome {
   readonly totalMs: number;
 }
 
+/** An exchange that came to no answer. */
+export const failed = (fault: Fault, startedAt: Date): ExchangeOutcome => ({
+  startedAt,
+  status: null,
+  fault,
+  headers: null,
+  body: null,
+  retryAfter: null,
+  address: null,
+  dnsMs: null,
+  connectMs: null,
+  tlsMs: null,
+  firstByteMs: null,
+  totalMs: Date.now() - startedAt.getTime(),
+});
+
 /** What is known so far of an exchange that may end at any step. */
 interface Progress {
   address: string | null;
@@ -92,17 +108,7 @@ export class Exchange {
       }
     } catch (error) {
       if (!(error instanceof Fault)) throw error;
-      return {
-        startedAt,
-        status: null,
-        fault: error,
-        headers: null,
-        body: null,
-        retryAfter: null,
-        ...progress,
-        firstByteMs: null,
-        totalMs: performance.now() - start,
-      };
+      return { ...failed(error, startedAt), ...progress, totalMs: performance.now() - start };
     }
   }
 

@@ -152,9 +152,19 @@ export interface Endpoint {
 /** Why an attempt is made. */
 export type AttemptReason = 'first' | 'retry' | 'repeat' | 'resend' | 'replay' | 'test' | 'probe';
 
-/** Why an attempt failed, in one word; `status` is an answer outside 2xx. */
+/** Why an attempt failed, in one word; `status` is an answer outside 2xx, `internal` a mistake of ours. */
 export type FaultClass =
-  'dns' | 'blocked_address' | 'refused' | 'reset' | 'timeout' | 'tls' | 'protocol' | 'proxy' | 'unreachable' | 'status';
+  | 'dns'
+  | 'blocked_address'
+  | 'refused'
+  | 'reset'
+  | 'timeout'
+  | 'tls'
+  | 'protocol'
+  | 'proxy'
+  | 'unreachable'
+  | 'status'
+  | 'internal';
 
 export interface Attempt {
   /** 1, 2, …; an immediate repeat carries the number of the attempt that it repeats. */

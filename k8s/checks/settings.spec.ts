@@ -195,6 +195,12 @@ describe('what belongs together', () => {
       ['prometheus', 'due'],
       ['prometheus', 'age'],
     ]);
+    // What a replica cannot know is NaN, which must not be taken for an empty queue.
+    for (const { metadata } of triggers) {
+      expect(String(at(metadata, 'query'))).toMatch(/^max\(webhook_\w+\{namespace="keyturn"\} >= 0\)$/);
+      expect(at(metadata, 'ignoreNullValues')).toBe('false');
+    }
+    expect(at(scaled, 'spec.fallback.replicas')).toBeGreaterThan(Number(at(scaled, 'spec.minReplicaCount')));
     expect(only('production', 'HorizontalPodAutoscaler', 'dispatcher')).toBeUndefined();
   });
 

@@ -71,33 +71,34 @@ export class DispatchMetrics {
     metrics.gauge('webhook_results_unwritten', 'Results that are not in the database yet.', [], (gauge) =>
       gauge.set(gauges.unwritten()),
     );
-    metrics.gauge('event_stream_pending', 'Messages of the stream not taken yet.', ['stream'], async (gauge) => {
-      const lag = await gauges.streamLag();
-      if (lag !== undefined) gauge.set({ stream: 'EVENTS' }, lag);
-    });
-    const oldest = metrics.gauge(
-      'webhook_oldest_due_seconds',
-      'Age of the oldest due delivery that nobody has in hand.',
-      [],
+    metrics.gauge('event_stream_pending', 'Messages of the stream not taken yet.', ['stream'], async (gauge) =>
+      gauge.set({ stream: 'EVENTS' }, (await gauges.streamLag()) ?? Number.NaN),
     );
-    const endpoints = metrics.gauge('webhook_endpoints', 'Endpoints, by state.', ['state']);
-    // One look at the database for the three of them, the same on every replica.
+    // One look at the database for the three of them, the same on every replica. What cannot be known is no number: the figure
+    // of before would say that nothing waits while nobody can look.
+    const figures = onceAtATime(() =>
+      gauges.figures().catch((error: unknown) => {
+        if (isUnavailable(error)) return undefined;
+        throw error;
+      }),
+    );
     metrics.gauge(
       'webhook_deliveries_due',
-      'Deliveries that are due and that nobody has in hand.',
+      'Deliveries that are due, that nobody has in hand and that their receivers would take now; at most 5,000 of an endpoint.',
       [],
-      async (gauge) => {
-        const figures = await gauges.figures().catch((error: unknown) => {
-          if (isUnavailable(error)) return undefined;
-          throw error;
-        });
-        if (!figures) return;
-        gauge.set(figures.due);
-        oldest.set(figures.oldestDueSeconds);
-        for (const state of ['active', 'inactive', 'paused', 'disabled'] as const)
-          endpoints.set({ state }, figures.endpoints[state] ?? 0);
-      },
+      async (gauge) => gauge.set((await figures())?.due ?? Number.NaN),
     );
+    metrics.gauge(
+      'webhook_oldest_due_seconds',
+      'How long the oldest of them has been due, of endpoints that no dispatcher is at.',
+      [],
+      async (gauge) => gauge.set((await figures())?.oldestDueSeconds ?? Number.NaN),
+    );
+    metrics.gauge('webhook_endpoints', 'Endpoints, by state.', ['state'], async (gauge) => {
+      const known = await figures();
+      for (const state of ['active', 'inactive', 'paused', 'disabled'] as const)
+        gauge.set({ state }, known ? (known.endpoints[state] ?? 0) : Number.NaN);
+    });
   }
 
   attempt({ attempt, decision, delivery }: Report): void {
@@ -111,4 +112,10 @@ export class DispatchMetrics {
       this.commitToFirstAttempt.observe(Math.max(0, sinceCommit - attempt.totalMs / 1_000));
     if (decision.kind === 'delivered') this.commitToSuccess.observe(sinceCommit);
   }
+}
+
+/** Whoever asks while one is under way gets its answer. */
+function onceAtATime<T>(work: () => Promise<T>): () => Promise<T> {
+  let running: Promise<T> | undefined;
+  return () => (running ??= work().finally(() => (running = undefined)));
 }

@@ -201,9 +201,9 @@ export interface AttemptResult {
 }
 
 export interface QueueFigures {
-  /** Due, and with no instance, of endpoints that take deliveries. */
+  /** Due, and with no instance, of endpoints that would take deliveries now; of one endpoint, no more than it can make use of. */
   readonly due: number;
-  /** How long the oldest of them has been due; 0 where there is none. */
+  /** How long the oldest of them has been due, of endpoints that no instance is at; 0 where there is none. */
   readonly oldestDueSeconds: number;
   /** Endpoints that are not deleted, by state. */
   readonly endpoints: Readonly<Partial<Record<EndpointState, number>>>;

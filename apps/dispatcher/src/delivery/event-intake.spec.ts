@@ -1,4 +1,4 @@
-import type { CommittedEvent } from '@keyturn/contracts';
+import { unavailable, type CommittedEvent } from '@keyturn/contracts';
 import { Log } from '@keyturn/platform/logs';
 import { NatsLink } from '@keyturn/platform/nats';
 import { waitFor } from '@keyturn/testing';
@@ -67,6 +67,21 @@ describe('reading the stream', () => {
     await system.publish(event);
     await waitFor('the event', () => accepted.length > 0);
     expect(accepted).toEqual([event.id]);
+  });
+
+  it('T-116 a batch that is too slow for its time limit is taken in by parts, not tried for ever', async () => {
+    const tooSlow = Object.assign(new Error('canceling statement due to statement timeout'), { code: '57014' });
+    const accepted: string[] = [];
+    intake((batch) => {
+      if (batch.length > 3) return Promise.reject(unavailable('The query took too long', tooSlow));
+      accepted.push(...batch.map(({ id }) => id));
+      return Promise.resolve();
+    });
+    const events = system.events(40);
+    await system.publish(...events);
+    await waitFor('all of them', () => accepted.length === events.length);
+    expect(new Set(accepted)).toEqual(new Set(events.map(({ id }) => id)));
+    await waitFor('everything to be acked', async () => (await consumer()).num_ack_pending === 0);
   });
 
   it('what waits for the database stays with the process that has read it', async () => {

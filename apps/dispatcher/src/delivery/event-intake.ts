@@ -1,5 +1,5 @@
 import { readCommittedEvent, type CommittedEvent } from '@keyturn/contracts';
-import { isFaultOfServer, isUnavailable } from '@keyturn/platform/database';
+import { isFaultOfServer, isStatementTimeout, isUnavailable } from '@keyturn/platform/database';
 import type { Log } from '@keyturn/platform/logs';
 import type { NatsLink } from '@keyturn/platform/nats';
 import { eventsConsumer, eventsStream } from '@keyturn/webhook-store';
@@ -31,6 +31,8 @@ const retryMs = 250;
 export class EventIntake {
   private readonly buffer: JsMsg[] = [];
   private batch: readonly JsMsg[] = [];
+  /** Of a full batch: halved when one is too slow for its time limit, so that none is tried for ever. */
+  private share = 1;
   /** In hand at the last look. */
   private inHand = new Set<JsMsg>();
   private progress: NodeJS.Timeout | undefined;
@@ -124,7 +126,7 @@ export class EventIntake {
     // What arrived in the same breath goes together.
     await new Promise((resolve) => setImmediate(resolve));
     while (this.buffer.length) {
-      this.batch = this.buffer.splice(0, maxBatch);
+      this.batch = this.buffer.splice(0, Math.max(1, Math.floor(maxBatch * this.share)));
       const events: CommittedEvent[] = [];
       const good: JsMsg[] = [];
       for (const message of this.batch) {
@@ -145,8 +147,13 @@ export class EventIntake {
       try {
         await this.options.accept(events);
         for (const message of messages) message.ack();
+        this.share = Math.min(1, this.share * 2);
         return;
       } catch (error) {
+        if (events.length > 1 && isStatementTimeout(error)) {
+          this.share = Math.max(1 / maxBatch, this.share / 2);
+          return this.acceptHalves(events, messages);
+        }
         // Of what is wrong with our tables or rights, no event is the cause, so none is given up for it.
         if (!isUnavailable(error) && !isFaultOfServer(error)) return this.acceptApart(events, messages, error);
         this.log.warn({ error: String(error), events: events.length }, 'events wait for the database');
@@ -164,6 +171,10 @@ export class EventIntake {
       if (message) this.refuse(message, String(error));
       return;
     }
+    await this.acceptHalves(events, messages);
+  }
+
+  private async acceptHalves(events: readonly CommittedEvent[], messages: readonly JsMsg[]): Promise<void> {
     const half = Math.ceil(events.length / 2);
     await this.accept(events.slice(0, half), messages.slice(0, half));
     await this.accept(events.slice(half), messages.slice(half));

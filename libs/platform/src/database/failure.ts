@@ -44,7 +44,8 @@ const distrust =
 export const isDistrusted = (error: unknown): boolean => distrust.test(String((error as DriverError)?.code));
 
 /** The statement ran into `statement_timeout` (DESIGN §3: 5 s → 503). */
-export const isStatementTimeout = (error: unknown): boolean => (error as DriverError)?.code === '57014';
+export const isStatementTimeout = (error: unknown): boolean =>
+  error instanceof ApiError ? isStatementTimeout(error.cause) : (error as DriverError)?.code === '57014';
 
 /**
  * Postgres has no partition for a row: one can be made, so it says nothing against the row. It shares its code with violated

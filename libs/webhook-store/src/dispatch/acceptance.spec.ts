@@ -134,6 +134,40 @@ describe('what is owed', () => {
     expect(leased).toHaveLength(passes ? 2 : 1);
   });
 
+  it('filters of many webhooks: each is met or not by itself, all its conditions together', async () => {
+    const filters: [string, FilterCondition[] | null][] = [
+      ['none', null],
+      [
+        'all met, fields in turn',
+        [
+          { field: 'remarks', operator: 'contains', value: 'ZOË' },
+          { field: 'city', operator: 'contains', value: 'kent' },
+          { field: 'remarks', operator: 'contains', value: 'pool' },
+          { field: 'city', operator: 'eq', value: 'Kent' },
+        ],
+      ],
+      [
+        'one not met',
+        [
+          { field: 'remarks', operator: 'contains', value: 'pool' },
+          { field: 'city', operator: 'ne', value: 'Kent' },
+        ],
+      ],
+      ['of an unset field', [{ field: 'name', operator: 'contains', value: 'pool' }]],
+      ['met', [{ field: 'remarks', operator: 'contains', value: 'pool' }]],
+    ];
+    const made = new Map<string, string>();
+    for (const [what, conditions] of filters)
+      made.set((await store.webhook('spc_1', { filter: conditions && { file: conditions } })).id, what);
+    const event = store.event('spc_1', { data: { remarks: 'Zoë: a POOL', city: 'Kent', name: null } });
+    const { leased } = await store.dispatch.accept(await store.instance(), [event], room());
+    expect(leased.map(({ webhookId }) => made.get(`wh_${webhookId}`))).toEqual([
+      'none',
+      'all met, fields in turn',
+      'met',
+    ]);
+  });
+
   it('says whether the thin form is meant, as it was when the event was committed', async () => {
     const webhook = await store.webhook('spc_1', { thin: true });
     const thin = store.event('spc_1');

@@ -44,13 +44,23 @@ const accept = statement(
      from incoming i
      cross join lateral (
        select array_agg(v.endpoint_id order by v.endpoint_id) as endpoints,
-              array_agg(v.thin order by v.endpoint_id) as thins
+              array_agg(v.thin order by v.endpoint_id) as thins,
+              array_agg(v.filter order by v.endpoint_id) as filters,
+              bool_or(v.filter is not null) as filtered
        from webhooks.endpoint_version v
        join webhooks.endpoint e on e.id = v.endpoint_id and e.deleted_at is null
        where v.space_id = i.space_id and v.until_sequence > i.sequence and v.from_sequence <= i.sequence and v.deliver
          and (i.event = any(v.events) or i.resource || '.*' = any(v.events))
-         and (v.filter is null or webhooks.passes(v.filter, i.event, i.resource, string_to_array(i.changed, ','),
-                                                  substring($14::bytea from i.place + 1 for i.bytes)))
+     ) subscribed
+     cross join lateral (
+       select subscribed.endpoints, subscribed.thins where not subscribed.filtered
+       union all
+       select array_agg(p.endpoint_id order by p.endpoint_id), array_agg(p.thin order by p.endpoint_id)
+       from unnest(subscribed.endpoints, subscribed.thins,
+                   webhooks.passing(subscribed.filters, i.event, i.resource, string_to_array(i.changed, ','),
+                                    substring($14::bytea from i.place + 1 for i.bytes)))
+            as p(endpoint_id, thin, passes)
+       where subscribed.filtered and p.passes
      ) owed
      where owed.endpoints is not null
    ), stored as (

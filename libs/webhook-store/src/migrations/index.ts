@@ -10,6 +10,7 @@ import { Handshake1763600550000 } from './1763600550000-handshake';
 import { Erasure1763600600000 } from './1763600600000-erasure';
 import { Intake1763600650000 } from './1763600650000-intake';
 import { DaysByTheirName1763600700000 } from './1763600700000-days-by-their-name';
+import { FiltersOfAnEvent1763600750000 } from './1763600750000-filters-of-an-event';
 
 /** In order; forward only. */
 export const webhookMigrations: readonly MigrationClass[] = [
@@ -24,4 +25,5 @@ export const webhookMigrations: readonly MigrationClass[] = [
   Erasure1763600600000,
   Intake1763600650000,
   DaysByTheirName1763600700000,
+  FiltersOfAnEvent1763600750000,
 ];

@@ -96,4 +96,16 @@ describe('the consent of a receiver', () => {
     expect(answer.json.data).toMatchObject({ handshake: false, verifiedAt: null, allowedRate: null });
     expect(sink.requests('/unasked')).toEqual([]);
   });
+
+  it('is asked of everybody where webhook-service is told so, and it alone', async () => {
+    await system.terminate('webhook-service');
+    await system.startInstance('webhook-service', { WEBHOOK_HANDSHAKE: 'true', WEBHOOK_TEST_QUOTA: '50' });
+    sink.script('/everybody', { ...consents(), delayMs: 2_300 });
+    sink.script('/elsewhere', { ...consents(), delayMs: 2_300 });
+    const answer = await create('/everybody', {});
+    expect([answer.status, answer.json.data]).toMatchObject([201, { verifiedAt: expect.stringMatching(/Z$/) }]);
+    const { id } = answer.json.data as WebhookJson;
+    expect((await door.patch(`/api/v1/webhooks/${id}`, { url: sink.url('/elsewhere') })).status).toBe(200);
+    expectRefusal(await create('/indifferent', {}), 'WebHook-Allowed-Origin');
+  });
 });

@@ -28,8 +28,6 @@ export const gatewaySettings = {
   /** Statements that admit requests run on connections of their own: a slow query elsewhere must not hold up the door. */
   admitConnections: setting.integer('ADMIT_CONNECTIONS', 8, { min: 1, max: 100 }),
   sessionLifetimeMs: setting.duration('SESSION_LIFETIME', '12h'),
-  /** What webhook-service is told as well: a receiver that is asked for its consent takes its time, and so does the answer. */
-  handshake: setting.flag('WEBHOOK_HANDSHAKE', false),
   auditRetentionMs: setting.duration('AUDIT_RETENTION', '365d'),
 } as const;
 

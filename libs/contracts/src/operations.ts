@@ -57,6 +57,11 @@ export interface Operations {
     reply: Webhook & { signingSecret: string };
   };
   'webhooks.update': { request: { spaceId: string; id: string; input: unknown }; reply: Webhook };
+  /**
+   * Whether a URL that is wanted (for the webhook `id`, for a new one where that is left out, or where the owner says `handshake`)
+   * has its receiver asked for consent first: whoever then asks for the change has to wait for the receiver too.
+   */
+  'webhooks.consent': { request: { spaceId: string; id?: string; handshake: boolean }; reply: { asked: boolean } };
   'webhooks.delete': { request: { spaceId: string; id: string }; reply: { id: string; deleted: true } };
   /** Holds deliveries without dropping any; `resume` sends what was held. */
   'webhooks.pause': { request: { spaceId: string; id: string }; reply: Webhook };

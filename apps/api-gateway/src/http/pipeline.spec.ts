@@ -16,6 +16,8 @@ describe('the gateway', () => {
   let gateway: RunningGateway;
   let key: string;
   let asked: { operation: string; request: unknown }[] = [];
+  /** How long the gateway waits for the last change of a webhook, in milliseconds. */
+  let patience = 0;
 
   const record = (id: number) => JSON.stringify({ id, propertyAddress: '333 Main St', remarks: 'x'.repeat(200) });
   const webhook: Webhook = {
@@ -72,13 +74,19 @@ describe('the gateway', () => {
         return reply({ count: 1, total: 1, next: null }, JSON.stringify(webhook));
       },
       'webhooks.get': () => reply(webhook),
-      'webhooks.create': ({ request }) => {
+      'webhooks.consent': ({ request }) => {
+        note('webhooks.consent', request);
+        return reply({ asked: request.id === 'wh_asking' || request.handshake });
+      },
+      'webhooks.create': ({ request, deadline }) => {
         note('webhooks.create', request);
+        patience = deadline - Date.now();
         const { id, name, url, events, ...rest } = webhook;
         return reply({ id, name, url, events, signingSecret: 'whsec_abc', ...rest });
       },
-      'webhooks.update': ({ request }) => {
+      'webhooks.update': ({ request, deadline }) => {
         note('webhooks.update', request);
+        patience = deadline - Date.now();
         return reply(webhook);
       },
       'webhooks.delete': ({ request }) => reply({ id: request.id, deleted: true }),
@@ -557,6 +565,23 @@ describe('the gateway', () => {
     it('T-088 PATCH without a body changes nothing', async () => {
       expect((await call('/api/v1/webhooks/wh_42', { method: 'PATCH' })).status).toBe(200);
       expect(asked.at(-1)).toMatchObject({ operation: 'webhooks.update', request: { input: {} } });
+    });
+
+    it('T-086 waits longer where webhook-service says that a receiver is asked first, and nowhere else', async () => {
+      const write = async (method: string, path: string, body: object) => {
+        asked = [];
+        const answer = await call(`/api/v1/webhooks${path}`, { method, headers: json, body: JSON.stringify(body) });
+        expect(answer.status).toBeLessThan(300);
+        return [asked.map(({ operation }) => operation).join(), patience > 10_000];
+      };
+      const url = 'https://example.com/other';
+      expect(await write('POST', '', { name: 'x' })).toEqual(['webhooks.create', false]);
+      expect(await write('POST', '', { url })).toEqual(['webhooks.consent,webhooks.create', false]);
+      expect(await write('POST', '', { url, handshake: true })).toEqual(['webhooks.consent,webhooks.create', true]);
+      expect(await write('PATCH', '/wh_42', { url })).toEqual(['webhooks.consent,webhooks.update', false]);
+      expect(await write('PATCH', '/wh_42', { handshake: true })).toEqual(['webhooks.consent,webhooks.update', true]);
+      expect(await write('PATCH', '/wh_asking', { url })).toEqual(['webhooks.consent,webhooks.update', true]);
+      expect(await write('PATCH', '/wh_asking', { name: 'x' })).toEqual(['webhooks.update', false]);
     });
 
     it('T-092 lists deliveries, newest first', async () => {

@@ -1,4 +1,4 @@
-import { Body, Controller, Delete, Get, Inject, Param, Patch, Post, Req, Res } from '@nestjs/common';
+import { Body, Controller, Delete, Get, Param, Patch, Post, Req, Res } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import {
   deliveryList,
@@ -13,13 +13,11 @@ import {
 } from '@keyturn/contracts';
 import { CursorCodec, parseListQuery } from '@keyturn/list-query';
 import { RpcClient, type RpcOptions, type RpcResult } from '@keyturn/platform/rpc';
-import { SETTINGS } from '@keyturn/platform/service';
 import { Audit } from '../audit/audit';
 import { respondWithList } from '../http/list-response';
 import { queryOf } from '../http/query';
 import { respond, respondUnstored } from '../http/respond';
 import { principalOf, upstream } from '../http/upstream';
-import type { GatewaySettings } from '../settings';
 import { success } from '../surfaces/v1/envelope';
 
 /** A test call and a handshake answer when their one request is over, and a receiver may take its whole time (T-091). */
@@ -49,7 +47,6 @@ export class WebhooksController {
     private readonly rpc: RpcClient,
     private readonly cursors: CursorCodec,
     private readonly audit: Audit,
-    @Inject(SETTINGS) private readonly settings: GatewaySettings,
   ) {}
 
   @Get()
@@ -188,13 +185,11 @@ export class WebhooksController {
    * wait longer for a service that is down.
    */
   private async patience(request: FastifyRequest, body: unknown, path?: OneWebhook): Promise<RpcOptions> {
-    const { url, handshake } = (typeof body === 'object' && body !== null ? body : {}) as Record<string, unknown>;
-    if (typeof url !== 'string' && handshake !== true) return {};
-    const asked =
-      this.settings.handshake ||
-      handshake === true ||
-      (path !== undefined && (await this.ask(request, 'webhooks.get', path)).head.handshake);
-    return asked ? { deadlineMs: receiverDeadlineMs } : {};
+    const wanted = (typeof body === 'object' && body !== null ? body : {}) as Record<string, unknown>;
+    const handshake = wanted['handshake'] === true;
+    if (typeof wanted['url'] !== 'string' && !handshake) return {};
+    const { head } = await this.ask(request, 'webhooks.consent', { ...path, handshake });
+    return head.asked ? { deadlineMs: receiverDeadlineMs } : {};
   }
 
   private async showList<N extends ListOperation>(

@@ -17,12 +17,17 @@ export class ReceiverConsent {
     @Inject(SETTINGS) private readonly settings: WebhookServiceSettings,
   ) {}
 
+  isAsked({ handshake }: { handshake: boolean }): boolean {
+    return handshake || this.settings.handshake;
+  }
+
   /** Undefined where nobody wants it asked; refuses, naming the field, where the receiver does. Takes one of the Space's test calls. */
   async of(
     spaceId: string,
-    { url, rateLimit, handshake }: { url: string; rateLimit: number | null; handshake: boolean },
+    wanted: { url: string; rateLimit: number | null; handshake: boolean },
   ): Promise<Consent | undefined> {
-    if (!handshake && !this.settings.handshake) return undefined;
+    if (!this.isAsked(wanted)) return undefined;
+    const { url, rateLimit } = wanted;
     await this.webhooks.takeTest(spaceId, this.settings.testQuota);
     const { head } = await this.rpc.request(
       'dispatcher.handshake',

@@ -29,6 +29,12 @@ export class WebhooksController {
     return reply(await this.webhooks.update(request.spaceId, request.id, request.input));
   }
 
+  @Operation('webhooks.consent')
+  async consent(@Payload() { request }: RpcCall<'webhooks.consent'>): Promise<RpcReply<'webhooks.consent'>> {
+    const { spaceId, id, ...wanted } = request;
+    return reply({ asked: await this.webhooks.asksReceiver(spaceId, id, wanted) });
+  }
+
   @Operation('webhooks.delete')
   async delete(@Payload() { request }: RpcCall<'webhooks.delete'>): Promise<RpcReply<'webhooks.delete'>> {
     await this.webhooks.delete(request.spaceId, request.id);

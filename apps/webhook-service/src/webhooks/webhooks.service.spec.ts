@@ -505,6 +505,21 @@ describe('webhooks of a Space', () => {
         expect(asked()).toEqual([]);
       });
 
+      it.each([
+        [false, { before: false, url: false, handshake: true }],
+        [true, { before: true, url: true, handshake: true }],
+      ])('is known of beforehand (for the installation: %s)', async (handshake, expected) => {
+        const service = fixture.service({ handshake });
+        const [{ id }, asking] = [
+          await fixture.service().create(space, valid),
+          await fixture.service().create(space, { ...valid, handshake: true }),
+        ];
+        const asks = (of?: string, wanted = false) => service.asksReceiver(space, of, { handshake: wanted });
+        expect({ before: await asks(), url: await asks(id), handshake: await asks(id, true) }).toEqual(expected);
+        expect([await asks(asking.id), await asks(undefined, true)]).toEqual([true, true]);
+        if (!handshake) await expect(asks('wh_999')).rejects.toEqual(refusal('NOT_FOUND'));
+      });
+
       it('is asked before a webhook is made; a refusal names url and makes nothing', async () => {
         const service = fixture.service();
         const created = await service.create(space, { ...valid, handshake: true, rateLimit: 3 });

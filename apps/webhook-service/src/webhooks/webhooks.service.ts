@@ -90,6 +90,11 @@ export class WebhooksService {
     return webhookView(after);
   }
 
+  async asksReceiver(spaceId: string, id: string | undefined, wanted: { handshake: boolean }): Promise<boolean> {
+    if (this.receivers.isAsked(wanted)) return true;
+    return id !== undefined && this.receivers.isAsked(await this.existing(spaceId, id));
+  }
+
   async delete(spaceId: string, id: string): Promise<void> {
     if (!(await this.webhooks.remove(spaceId, id))) throw notFound();
     this.hints.changed(id);

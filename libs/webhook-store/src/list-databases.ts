@@ -6,6 +6,6 @@ export type ListDatabases = Readonly<Record<SessionKind, Database>>;
 
 export function makeListDatabases(url: string, max: number, applicationName = 'keyturn lists'): ListDatabases {
   const make = (kind: SessionKind) =>
-    makeDatabase(url, { max, applicationName, sessionSettings: sessionSettings[kind] });
+    makeDatabase(url, { max, applicationName: `${applicationName} ${kind}`, sessionSettings: sessionSettings[kind] });
   return { walk: make('walk'), scan: make('scan') };
 }

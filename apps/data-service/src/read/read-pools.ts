@@ -1,7 +1,6 @@
 import { Inject, Injectable, type OnModuleDestroy } from '@nestjs/common';
 import { sessionSettings, type SessionKind } from '@keyturn/list-query';
 import { makeDatabase, type Database, type DatabaseOptions } from '@keyturn/platform/database';
-import { Metrics } from '@keyturn/platform/metrics';
 import { SETTINGS } from '@keyturn/platform/service';
 import type { DataSettings } from '../settings';
 
@@ -30,17 +29,8 @@ export function makeReadPools(
 export class ReadPools implements OnModuleDestroy {
   private readonly pools: Readonly<Record<SessionKind, Database>>;
 
-  constructor(@Inject(SETTINGS) settings: DataSettings, metrics: Metrics) {
+  constructor(@Inject(SETTINGS) settings: DataSettings) {
     this.pools = makeReadPools(settings.databaseUrl, settings);
-    metrics.gauge(
-      'data_read_connections',
-      'Connections that reads run on, by pool and state.',
-      ['pool', 'state'],
-      (gauge) => {
-        for (const [pool, database] of Object.entries(this.pools))
-          for (const [state, count] of Object.entries(database.usage)) gauge.set({ pool, state }, count);
-      },
-    );
   }
 
   of(kind: SessionKind): Database {

@@ -67,7 +67,7 @@ describe('reads from a replica', () => {
       scanConnections: 2,
     } as DataSettings;
     const metrics = new Metrics('data-service');
-    const pools = new ReadPools(settings, metrics);
+    const pools = new ReadPools(settings);
     const source = new ReadReplica(settings, pools, log, metrics);
     source.onModuleInit();
     open.push({ close: () => source.onModuleDestroy().then(() => pools.onModuleDestroy()) });

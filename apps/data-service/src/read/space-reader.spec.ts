@@ -40,7 +40,7 @@ beforeAll(async () => {
   await client.connect();
   const settings = { databaseUrl: database.url, readConnections: 2, scanConnections: 2 } as DataSettings;
   const metrics = new Metrics('data-service');
-  pools = new ReadPools(settings, metrics);
+  pools = new ReadPools(settings);
   reader = new SpaceReader(pools, new ReadReplica(settings, pools, Log.create('test', 'silent'), metrics));
 });
 

@@ -4,6 +4,7 @@ import { Log } from '../logs';
 import {
   makeDatabase,
   missingMigrations,
+  poolUsage,
   runMigrations,
   spaceId,
   spaceNumber,
@@ -90,6 +91,22 @@ describe('the database', () => {
   it('says unavailable when a statement takes too long', async () => {
     const slow = statement('slow', 'select pg_sleep(5)');
     await expect(database.acrossSpaces('test').query(slow)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  });
+
+  it('shows every open pool by its name: connections in use, idle, and who waits for one', async () => {
+    const of = (name: string) => makeDatabase(fresh.url, { max: 1, applicationName: name });
+    const [one, other] = [of('pool one'), of('pool other')];
+    let waiting: Promise<void> | undefined;
+    await one.session('a test holds a connection', async () => {
+      waiting = one.ping();
+      await waitFor('the next to wait', () => one.usage.waiting === 1);
+      expect(poolUsage().get('pool one')).toEqual({ busy: 1, idle: 0, waiting: 1 });
+      expect(poolUsage().get('pool other')).toEqual({ busy: 0, idle: 0, waiting: 0 });
+    });
+    await waiting;
+    expect(poolUsage().get('pool one')).toEqual({ busy: 0, idle: 1, waiting: 0 });
+    await Promise.all([one.close(), other.close()]);
+    expect([...poolUsage().keys()].filter((name) => name.startsWith('pool '))).toEqual([]);
   });
 
   describe('with somebody who waits so long and no longer', () => {

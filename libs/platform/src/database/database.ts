@@ -156,11 +156,39 @@ async function inTransaction<T>(client: PoolClient, work: (tx: Transaction) => P
   }
 }
 
+/** Connections in use, idle, and requests waiting for one. */
+export interface PoolUsage {
+  readonly busy: number;
+  readonly idle: number;
+  readonly waiting: number;
+}
+
+const open = new Set<Database>();
+
+/** Of every pool of this process that is open, by the name under which PostgreSQL knows its connections. */
+export function poolUsage(): Map<string, PoolUsage> {
+  const usage = new Map<string, PoolUsage>();
+  for (const database of open) {
+    const { busy, idle, waiting } = database.usage;
+    const before = usage.get(database.name) ?? { busy: 0, idle: 0, waiting: 0 };
+    usage.set(database.name, {
+      busy: before.busy + busy,
+      idle: before.idle + idle,
+      waiting: before.waiting + waiting,
+    });
+  }
+  return usage;
+}
+
 /** A pool of connections with two doors and no plain `query`: which Space a statement reads is never left to memory. */
 export class Database implements Doors {
   private readonly direct: Doors;
 
-  constructor(private readonly pool: Pool) {
+  constructor(
+    private readonly pool: Pool,
+    readonly name: string,
+  ) {
+    open.add(this);
     // An idle connection that breaks is replaced at the next use; without a listener it would end the process.
     pool.on('error', () => undefined);
     this.direct = doors(() => this.pool);
@@ -220,8 +248,7 @@ export class Database implements Doors {
     await this.acrossSpaces('readiness').query(statement('ping', 'select 1'));
   }
 
-  /** Connections in use, idle, and requests waiting for one. */
-  get usage(): { readonly busy: number; readonly idle: number; readonly waiting: number } {
+  get usage(): PoolUsage {
     return {
       busy: this.pool.totalCount - this.pool.idleCount,
       idle: this.pool.idleCount,
@@ -230,6 +257,7 @@ export class Database implements Doors {
   }
 
   close(): Promise<void> {
+    open.delete(this);
     return this.pool.end();
   }
 
@@ -265,6 +293,7 @@ export class Database implements Doors {
 }
 
 export function makeDatabase(url: string, options: DatabaseOptions = {}): Database {
+  const name = options.applicationName ?? 'keyturn';
   const settings = {
     statement_timeout: String(options.statementTimeoutMs ?? 5_000),
     client_connection_check_interval: String(goneClientMs),
@@ -274,7 +303,7 @@ export function makeDatabase(url: string, options: DatabaseOptions = {}): Databa
     new Pool({
       connectionString: url,
       max: options.max ?? 10,
-      application_name: options.applicationName ?? 'keyturn',
+      application_name: name,
       connectionTimeoutMillis: options.connectTimeoutMs ?? 1_500,
       ...(options.giveUpMs === undefined ? {} : { query_timeout: options.giveUpMs }),
       idleTimeoutMillis: 60_000,
@@ -287,6 +316,7 @@ export function makeDatabase(url: string, options: DatabaseOptions = {}): Databa
           arrayOids.has(type) ? parseTextArray : (parsers.get(type) ?? noParse)) as never,
       },
     }),
+    name,
   );
 }
 

@@ -1,6 +1,7 @@
 export {
   Database,
   makeDatabase,
+  poolUsage,
   statement,
   type DatabaseOptions,
   type Queries,

@@ -4,7 +4,14 @@ import { NestFactory } from '@nestjs/core';
 import type { MicroserviceOptions, NestMicroservice } from '@nestjs/microservices';
 import type { FastifyAdapter, NestFastifyApplication } from '@nestjs/platform-fastify';
 import { readSettings, settingsSummary, SettingsError, type CommonSettings, type SettingsSpec } from '../config';
-import { makeDatabase, missingMigrations, type DatabaseOptions, type MigrationOptions, type Schema } from '../database';
+import {
+  makeDatabase,
+  missingMigrations,
+  poolUsage,
+  type DatabaseOptions,
+  type MigrationOptions,
+  type Schema,
+} from '../database';
 import { Log } from '../logs';
 import { Metrics } from '../metrics';
 import { NatsLink } from '../nats';
@@ -90,9 +97,15 @@ async function serve<S extends CommonSettings>(definition: ServiceDefinition<S>,
     const missing = await missingMigrations(database, definition.schema);
     if (missing !== 'unknown' && missing.length) throw new Error(`waits for migrations: ${missing.join(', ')}`);
   });
-  metrics.gauge('db_client_connections', 'Connections of the pool, by state.', ['state'], (gauge) => {
-    for (const [state, count] of Object.entries(database.usage)) gauge.set({ state }, count);
-  });
+  metrics.gauge(
+    'db_client_connections',
+    'Connections in use and idle, and requests that wait for one, by pool.',
+    ['pool', 'state'],
+    (gauge) => {
+      for (const [pool, usage] of poolUsage())
+        for (const [state, count] of Object.entries(usage)) gauge.set({ pool, state }, count);
+    },
+  );
 
   const management = new ManagementServer(health, metrics);
   const managementUrl = await management.listen(settings.managementPort, settings.managementHost);

@@ -11,7 +11,9 @@ describe('how near an endpoint is to going off', () => {
     ['healthy', null, 1_000, 0, 0, 'no_success'],
     ['half the time', ago(2.5 * day), 10, 10, 50, 'no_success'],
     ['all the time', ago(5 * day), 10, 10, 100, 'no_success'],
-    ['few attempts say nothing', null, 99, 99, 0, 'no_success'],
+    ['half of the attempts that are needed, all failed', null, 50, 50, 50, 'failure_rate'],
+    ['one attempt less than that', null, 99, 99, 99, 'failure_rate'],
+    ['few attempts, some of which failed', null, 50, 10, 21, 'failure_rate'],
     ['enough attempts, all failed', null, 100, 100, 105, 'failure_rate'],
     ['the threshold itself', null, 100, 95, 100, 'failure_rate'],
     ['below it', null, 1_000, 949, 99, 'failure_rate'],
@@ -110,6 +112,117 @@ describe('endpoints that fail', () => {
     expect(await status(failing)).toEqual(['disabled', 'failure_rate']);
   });
 
+  it('who fails from the first attempt on is warned at each step too, and never turned off unwarned', async () => {
+    const [slowly, atOnce] = [await store.webhook('spc_1'), await store.webhook('spc_2')];
+    for (const space of ['spc_1', 'spc_2'])
+      await store.webhook(space, { events: ['webhook.failing', 'webhook.disabled'] });
+    const instance = await store.instance();
+    const fail = async (space: string, count: number) => {
+      const { leased } = await store.dispatch.accept(instance, store.events(space, count), room());
+      await store.dispatch.record(
+        instance,
+        leased.map(({ id }) => result(id, { kind: 'retry', inMs: 3_600_000 })),
+      );
+      await health.judge();
+      return (await told(instance)).map(({ event, data }) => [event, (data as { percent?: number }).percent]);
+    };
+    expect(await fail('spc_1', 49)).toEqual([]);
+    expect(await fail('spc_1', 1)).toEqual([['webhook.failing', 50]]);
+    expect(await fail('spc_1', 30)).toEqual([['webhook.failing', 75]]);
+    expect(await fail('spc_1', 19)).toEqual([['webhook.failing', 90]]);
+    expect(await fail('spc_1', 1)).toEqual([['webhook.disabled', undefined]]);
+    expect(await fail('spc_2', 100)).toEqual([
+      ['webhook.failing', 50],
+      ['webhook.failing', 75],
+      ['webhook.failing', 90],
+      ['webhook.disabled', undefined],
+    ]);
+    expect(await status(slowly)).toEqual(['disabled', 'failure_rate']);
+    expect((await store.webhooks.get('spc_2', atOnce.id))?.status).toBe('disabled');
+  });
+
+  it('what it missed goes in its order when it is back, retries at once, however many probes have failed', async () => {
+    const failing = await store.webhook('spc_1', { retryScheduleMs: [3_600_000] });
+    const instance = await store.instance();
+    const early = store.events('spc_1', 2);
+    const { leased } = await store.dispatch.accept(instance, early, room());
+    const retry = (delivery: { id: string } | undefined) =>
+      store.dispatch.record(instance, [result(delivery?.id ?? '', { kind: 'retry', inMs: 3_600_000 })]);
+    await retry(leased[1]);
+    await failingFor(failing, 6 * day);
+    await health.judge();
+    // It was on its way when the endpoint went off.
+    await retry(leased[0]);
+    const late = store.events('spc_1', 3);
+    await store.dispatch.accept(instance, late, room());
+    const probe = async (effect: Parameters<typeof result>[1]) => {
+      await store.database.acrossSpaces('a test moves time').query({
+        name: 'test.probe_now',
+        text: `update webhooks.endpoint_state set probe_at = now() - interval '1 second'`,
+      });
+      const [claimed, ...others] = await store.dispatch.claim(instance, room());
+      expect([claimed?.messageId, claimed?.reason, others]).toEqual([early[1]?.id, 'probe', []]);
+      const number = (claimed?.attempts ?? 0) + 1;
+      await store.dispatch.record(instance, [result(claimed?.id ?? '', effect, { reason: 'probe', number })]);
+    };
+    for (let round = 0; round < 12; round++) await probe({ kind: 'put_back' });
+    expect((await store.deliveries())[1]).toMatchObject({ status: 'retrying', attempts: 1, next_retry_at: null });
+    await probe({ kind: 'delivered' });
+    expect(await status(failing)).toEqual(['active', null]);
+    const caughtUp = await store.dispatch.claim(instance, room());
+    expect(caughtUp.map(({ messageId }) => messageId)).toEqual([early[0], ...late].map((event) => event?.id));
+    expect(caughtUp.map(({ reason, attempts }) => [reason, attempts])).toEqual([
+      ['retry', 1],
+      ...late.map(() => ['first', 0]),
+    ]);
+  });
+
+  it('two dispatchers probe once in a while between them, also where there is a rate', async () => {
+    const failing = await store.webhook('spc_1', { rateLimit: 100 });
+    const [one, two] = [await store.instance(), await store.instance()];
+    await failingFor(failing, 6 * day);
+    await health.judge();
+    await store.dispatch.accept(one, store.events('spc_1', 20), room());
+    for (let round = 0; round < 10; round++) {
+      await store.database.acrossSpaces('a test moves time').query({
+        name: 'test.probe_now',
+        text: `update webhooks.endpoint_state set probe_at = now() - interval '1 second'`,
+      });
+      const both = await Promise.all([one, two].map((instance) => store.dispatch.claim(instance, room())));
+      expect(both.flat()).toHaveLength(1);
+      expect(await store.dispatch.claim(one, room())).toEqual([]);
+      const [probe] = both.flat();
+      await store.dispatch.record(both[0]?.length ? one : two, [
+        result(probe?.id ?? '', { kind: 'put_back' }, { reason: 'probe' }),
+      ]);
+    }
+  });
+
+  it('what a replay brings stays behind, and is a replay still after a failed probe', async () => {
+    const failing = await store.webhook('spc_1');
+    const instance = await store.instance();
+    await failingFor(failing, 6 * day);
+    await health.judge();
+    await store.dispatch.accept(instance, store.events('spc_1', 1), room());
+    await store.database.acrossSpaces('a test makes a replay of it').query({
+      name: 'test.as_of_replay',
+      text: `update webhooks.queue set rank = 2, replay_id = 7, reason = 'replay'`,
+    });
+    for (const reason of ['probe', 'probe']) {
+      await store.database.acrossSpaces('a test moves time').query({
+        name: 'test.probe_now',
+        text: `update webhooks.endpoint_state set probe_at = now() - interval '1 second'`,
+      });
+      const [probe] = await store.dispatch.claim(instance, room());
+      expect(probe?.reason).toBe(reason);
+      await store.dispatch.record(instance, [result(probe?.id ?? '', { kind: 'put_back' }, { reason: 'probe' })]);
+    }
+    const [waiting] = await store.database
+      .acrossSpaces('a test looks at everything')
+      .query({ name: 'test.rank', text: `select rank, reason, state, attempts from webhooks.queue` });
+    expect(waiting).toEqual({ rank: 2, reason: 'replay', state: 'ready', attempts: 0 });
+  });
+
   it('while it is off its deliveries are held; one probe at a time; the first success brings it back with everything', async () => {
     const failing = await store.webhook('spc_1');
     await store.webhook('spc_1', { events: ['webhook.recovered'] });
@@ -128,7 +241,7 @@ describe('endpoints that fail', () => {
     await probeNow();
     const [probe, ...others] = await store.dispatch.claim(instance, room());
     expect([probe?.reason, others.length]).toEqual(['probe', 0]);
-    await store.dispatch.record(instance, [result(probe?.id ?? '', { kind: 'retry', inMs: 0 }, { reason: 'probe' })]);
+    await store.dispatch.record(instance, [result(probe?.id ?? '', { kind: 'put_back' }, { reason: 'probe' })]);
     expect(await store.dispatch.claim(instance, room())).toEqual([]);
     await probeNow();
     const [second] = await store.dispatch.claim(instance, room());

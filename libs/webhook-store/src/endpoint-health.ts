@@ -28,7 +28,9 @@ export interface Pressure {
 export function pressureOf(figures: HealthFigures, thresholds: HealthThresholds, now: Date): Pressure {
   const { failingSince, attempts, failures } = figures;
   const silence = failingSince ? (now.getTime() - failingSince.getTime()) / thresholds.withoutSuccessMs : 0;
-  const rate = attempts >= thresholds.minAttempts ? (failures / attempts / thresholds.failurePercent) * 100 : 0;
+  const share = attempts ? (failures / attempts / thresholds.failurePercent) * 100 : 0;
+  // Too few attempts are a part of the way: who fails from the first one on is warned before the last one that is needed.
+  const rate = attempts < thresholds.minAttempts ? Math.min(share, attempts / thresholds.minAttempts) : share;
   return silence >= rate
     ? { percent: Math.floor(silence * 100), reason: 'no_success' }
     : { percent: Math.floor(rate * 100), reason: 'failure_rate' };
@@ -60,7 +62,8 @@ const suspects = statement(
 const warn = statement(
   'webhooks.health.warn',
   `update webhooks.endpoint_state s set warned = $2
-   from webhooks.endpoint e where s.endpoint_id = $1 and e.id = s.endpoint_id and s.warned < $2
+   from webhooks.endpoint e
+   where s.endpoint_id = $1 and e.id = s.endpoint_id and s.warned < $2 and e.status = 'active'
    returning e.space_id, e.name, e.url`,
 );
 
@@ -70,6 +73,19 @@ const calm = statement(
    from webhooks.endpoint e where s.endpoint_id = $1 and e.id = s.endpoint_id and s.warned > 0
    returning e.space_id, e.name, e.url`,
 );
+
+/** Retries no longer wait for their own time: they take their place in the order of what has happened, and go as soon as anything does. */
+const lineUp = (endpoints: string) => `waiting as materialized (
+     select delivery_id, day from webhooks.queue
+     where endpoint_id in (select id from ${endpoints}) and state <> 'leased' and rank = 1
+     order by delivery_id for update
+   ), lined_up as (
+     update webhooks.queue q
+     set state = case when q.state = 'scheduled' then 'ready' else q.state end, rank = 0, due_at = least(q.due_at, now())
+     from waiting w where q.delivery_id = w.delivery_id
+   ), untimed as (
+     update webhooks.delivery d set next_retry_at = null from waiting w where d.id = w.delivery_id and d.day = w.day
+   )`;
 
 const disable = statement(
   'webhooks.health.disable',
@@ -81,7 +97,7 @@ const disable = statement(
    ), probed as (
      update webhooks.endpoint_state set probe_at = now() + $3::int * interval '1 ms', warned = 0
      where endpoint_id in (select id from off)
-   )
+   ), ${lineUp('off')}
    select space_id, name, url from off`,
 );
 
@@ -100,7 +116,7 @@ const enable = statement(
      where endpoint_id in (select id from back)
    ), forgotten as (
      delete from webhooks.endpoint_hour where endpoint_id in (select id from back)
-   )
+   ), ${lineUp('back')}
    select space_id, name, url from back`,
 );
 
@@ -146,8 +162,9 @@ export class EndpointHealth {
       const figures = { failingSince: row.failing_since, attempts: row.attempts, failures: row.failures };
       const pressure = pressureOf(figures, this.options.thresholds, now);
       const level = warningLevel(pressure.percent);
+      // Each step once, also those that have been passed since the last look: nobody is turned off unwarned.
+      for (let step = row.warned + 1; step <= level; step++) touched.push(...(await this.warn(row, pressure, step)));
       if (pressure.percent >= 100) touched.push(...(await this.disable(row, pressure)));
-      else if (level > row.warned) touched.push(...(await this.warn(row, pressure, level)));
       else if (row.warned > 0 && pressure.percent < calmPercent) touched.push(...(await this.calm(row)));
     }
     return [...new Set(touched)];

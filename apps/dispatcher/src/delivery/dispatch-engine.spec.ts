@@ -2,7 +2,8 @@ import { waitFor } from '@keyturn/testing';
 import { DispatcherFixture } from '../testing/dispatcher.fixture';
 import { createHmac, createPublicKey, verify } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
-import { newSigningSecret, PostgresDispatchStore, SecretBox } from '@keyturn/webhook-store';
+import type { CommittedEvent } from '@keyturn/contracts';
+import { EndpointHealth, newSigningSecret, PostgresDispatchStore, SecretBox } from '@keyturn/webhook-store';
 import { Webhook } from 'standardwebhooks';
 import { Webhook as SvixWebhook } from 'svix';
 import { FarAway } from '../testing/far-away';
@@ -428,6 +429,51 @@ describe('what an owner chooses', () => {
     expect(within).toBeLessThanOrEqual(40 * 1.05 + 10);
     const last = mine.requests.at(-1)?.at ?? 0;
     expect((150 - held.length) / ((last - from) / 1_000)).toBeLessThanOrEqual(40 * 1.1);
+  });
+
+  it('what a disabled endpoint missed comes when it answers again: in order, at its rate, however often it was probed', async () => {
+    let broken = true;
+    const mine = await receiver((_request, response) => response.writeHead(broken ? 500 : 200).end());
+    const webhook = await system.webhook(mine.url, { retryScheduleMs: [3_600_000], rateLimit: 20 });
+    system.dispatcher();
+    system.dispatcher();
+    const [first, ...missed] = system.events(8);
+    await system.publish(first as CommittedEvent);
+    await waitFor('its retry', async () => (await system.deliveries())[0]?.state === 'scheduled');
+    const set = (change: string) =>
+      system.database
+        .acrossSpaces('a test moves time')
+        .query({ name: `test.${change}`, text: `update webhooks.endpoint_state set ${change}` });
+    await set(`failing_since = now() - interval '6 days'`);
+    const day = 24 * 3_600_000;
+    const health = new EndpointHealth(system.database, {
+      thresholds: { withoutSuccessMs: 5 * day, failurePercent: 95, minAttempts: 100 },
+      probeIntervalMs: 300_000,
+      maxAttempts: 4,
+    });
+    await health.judge();
+    system.hint(webhook.id);
+    await system.publish(...missed);
+    await waitFor('the others', async () => (await system.deliveries()).length === 8);
+    const probe = async (count: number) => {
+      await set('probe_at = now()');
+      system.hint(webhook.id);
+      await waitFor('a probe', () => mine.requests.length >= count);
+    };
+    for (const count of [2, 3, 4, 5]) {
+      await probe(count);
+      await waitFor('its end', async () => (await system.deliveries())[0]?.state === 'ready');
+    }
+    broken = false;
+    await probe(6);
+    await waitFor('all of them', async () => (await system.deliveries()).every(({ status }) => status === 'success'));
+    const ids = mine.requests.map(({ headers }) => headers['webhook-id']);
+    const order = [first, ...missed].map((event) => event?.id);
+    expect(ids.slice(-order.length)).toEqual(order);
+    expect(new Set(ids.slice(0, -order.length))).toEqual(new Set([first?.id]));
+    const times = mine.requests.slice(-missed.length).map(({ at }) => at);
+    expect((missed.length - 1) / (((times.at(-1) ?? 0) - (times[0] ?? 0)) / 1_000)).toBeLessThanOrEqual(20 * 1.1);
+    expect(await system.webhooks.get('spc_1', webhook.id)).toMatchObject({ status: 'active', disabledReason: null });
   });
 
   it('the deliveries of one record never overtake one another, retries included, over two dispatchers', async () => {

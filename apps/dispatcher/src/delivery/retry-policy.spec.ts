@@ -15,6 +15,7 @@ const end = (changes: Partial<AttemptEnd>): AttemptEnd => ({
   totalMs: 20,
   attempt: 1,
   repeated: false,
+  probe: false,
   ...changes,
 });
 const decideAt = (changes: Partial<AttemptEnd>, given = rules) => decide(end(changes), given, now, () => 0.5);
@@ -31,6 +32,14 @@ describe('what follows from an attempt (T-112, X3)', () => {
     expect(waits).toEqual(rules.scheduleMs.map((inMs) => ({ kind: 'retry', inMs, holdMs: 0 })));
     expect(rules.scheduleMs.reduce((sum, offset) => sum + offset, 0)).toBe(56_790_000);
     expect(decideAt({ status: 500, attempt: 9 })).toEqual({ kind: 'failed' });
+  });
+
+  it('a probe uses up nothing of a schedule, and is repeated and answered like any attempt', () => {
+    for (const attempt of [1, 9]) expect(decideAt({ status: 500, attempt, probe: true })).toEqual({ kind: 'put_back' });
+    expect(decideAt({ status: 429, retryAfter: '7', probe: true })).toEqual({ kind: 'put_back' });
+    expect(decideAt({ fault: 'refused', probe: true })).toEqual({ kind: 'repeat' });
+    expect(decideAt({ status: 200, probe: true })).toEqual({ kind: 'delivered' });
+    expect(decideAt({ status: 410, probe: true })).toEqual({ kind: 'gone' });
   });
 
   it('a schedule of an endpoint of its own', () => {

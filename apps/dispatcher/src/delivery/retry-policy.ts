@@ -11,6 +11,8 @@ export interface AttemptEnd {
   readonly attempt: number;
   /** The immediate repeat of this attempt has been made, or none is wanted. */
   readonly repeated: boolean;
+  /** Made to see whether a disabled endpoint answers again. */
+  readonly probe: boolean;
 }
 
 export interface RetryRules {
@@ -26,6 +28,8 @@ export type Decision =
   /** `holdMs`: the receiver has asked for quiet, so nothing else goes to it for so long. */
   | { readonly kind: 'retry'; readonly inMs: number; readonly holdMs: number }
   | { readonly kind: 'failed' }
+  /** The probe has failed: its delivery waits on, whatever its schedule says, and has lost nothing. */
+  | { readonly kind: 'put_back' }
   /** 410: the receiver wants nothing any more. */
   | { readonly kind: 'gone' };
 
@@ -43,6 +47,7 @@ export function decide(end: AttemptEnd, rules: RetryRules, now: Date, chance: ()
   if (isSuccess(end.status)) return { kind: 'delivered' };
   if (end.status === 410) return { kind: 'gone' };
   if (!end.repeated && connectionFaults.has(end.fault) && end.totalMs < repeatWithinMs) return { kind: 'repeat' };
+  if (end.probe) return { kind: 'put_back' };
   const offsetMs = rules.scheduleMs[end.attempt - 1];
   if (offsetMs === undefined) return { kind: 'failed' };
   const askedMs = parseRetryAfter(end.retryAfter, now);

@@ -43,6 +43,7 @@ export class Sender {
           totalMs: outcome.totalMs,
           attempt: delivery.attempts - delivery.attemptsBefore + 1,
           repeated,
+          probe: delivery.reason === 'probe',
         },
         rules,
         new Date(),
@@ -182,6 +183,7 @@ export function effectOf(decision: Decision): AttemptResult['effect'] {
     case 'delivered':
     case 'repeat':
     case 'failed':
+    case 'put_back':
       return { kind: decision.kind };
     case 'gone':
       return { kind: 'failed' };

@@ -55,6 +55,19 @@ describe('room and turns', () => {
     expect(claimed.map(({ messageId }) => messageId)).toEqual(backlog.map(({ id }) => id));
   });
 
+  it('what was committed first goes first, whoever has taken it in', async () => {
+    await store.webhook('spc_1', { rateLimit: 100 });
+    const [one, two] = [await store.instance(), await store.instance()];
+    const events = store.events('spc_1', 20);
+    const every = (rest: number) => events.filter(({ sequence }) => sequence % 2 === rest);
+    await store.dispatch.accept(one, every(1), room(0));
+    await store.dispatch.accept(two, every(0), room(0));
+    const claimed = [...(await store.dispatch.claim(one, room(7))), ...(await store.dispatch.claim(two, room(20)))];
+    expect(claimed.map(({ sequence }) => sequence)).toEqual(events.map(({ sequence }) => sequence));
+    const moments = claimed.map(({ notBeforeInMs }) => notBeforeInMs);
+    expect(moments.slice(7)).toEqual(moments.slice(7).sort((a, b) => a - b));
+  });
+
   it('T-116 a Space with a backlog does not delay another Space, nor an endpoint its neighbour', async () => {
     const busy = await store.webhook('spc_1');
     const neighbour = await store.webhook('spc_1', { events: ['note.created'] });

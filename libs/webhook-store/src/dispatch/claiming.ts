@@ -15,7 +15,8 @@ const promote = statement(
 /**
  * Leases due deliveries. The recursion touches one index entry per endpoint that has something ready, so a backlog costs no
  * more than a single delivery; turns go round the Spaces, and round the endpoints of each. Of an endpoint with a rate, only
- * what it may send within the next second is taken, under a lock on its pace, so that all instances together keep it.
+ * what it may send within the next second is taken, under a lock on its pace, so that all instances together keep it. So is the
+ * one probe of a disabled endpoint. Of an endpoint, what was committed first goes first, whoever has taken it in.
  *
  * $1 instance · $2 room in all · $3 room of an endpoint · $4 room of named endpoints · $5 begin behind this endpoint ·
  * $6 a disabled endpoint's next probe, ms from now
@@ -41,23 +42,23 @@ const claim = statement(
    ), pace as materialized (
      select s.endpoint_id, greatest(s.next_send_at, now()) as begins, o.rate_limit
      from open o join webhooks.endpoint_state s on s.endpoint_id = o.id
-     where o.rate_limit is not null
+     where case when o.probed then s.probe_at <= now() else o.rate_limit is not null end
      for update of s skip locked
    ), limits as materialized (
      select o.id, o.revision, o.probed, p.begins, o.rate_limit,
             least(o.room,
                   greatest(1, ceil(2.0 * $2::int / greatest(1, (select count(*) from open where room > 0))))::int,
-                  case when o.rate_limit is null then $2::int
-                       when p.begins is null then 0
+                  case when p.begins is null and (o.probed or o.rate_limit is not null) then 0
+                       when o.rate_limit is null then $2::int
                        else ceil(extract(epoch from now() + interval '1 s' - p.begins) * o.rate_limit)::int end) as room
      from open o left join pace p on p.endpoint_id = o.id
    ), candidates as (
      select q.*, l.revision, l.probed, l.begins, l.rate_limit,
-            row_number() over (partition by q.endpoint_id order by q.rank, q.due_at, q.delivery_id) as turn
+            row_number() over (partition by q.endpoint_id order by q.rank, q.sequence nulls first, q.delivery_id) as turn
      from limits l cross join lateral (
-       select delivery_id, endpoint_id, space_id, rank, due_at from webhooks.queue
+       select delivery_id, endpoint_id, space_id, rank, sequence, due_at from webhooks.queue
        where state = 'ready' and endpoint_id = l.id and not erased
-       order by rank, due_at limit greatest(l.room, 0) for update skip locked
+       order by rank, sequence nulls first limit greatest(l.room, 0) for update skip locked
      ) q
    ), picked as materialized (
      select * from (
@@ -67,13 +68,12 @@ const claim = statement(
      order by space_turn, turn, due_at, delivery_id limit $2::int
    ), paced as (
      update webhooks.endpoint_state s
-     set next_send_at = p.begins + p.taken * interval '1 s' / p.rate_limit
-     from (select endpoint_id, begins, rate_limit, count(*) as taken from picked where rate_limit is not null
-           group by endpoint_id, begins, rate_limit) p
+     set next_send_at = case when p.rate_limit is null then s.next_send_at
+                             else p.begins + p.taken * interval '1 s' / p.rate_limit end,
+         probe_at = case when p.probed then now() + $6::int * interval '1 ms' else s.probe_at end
+     from (select endpoint_id, probed, begins, rate_limit, count(*) as taken from picked
+           where probed or rate_limit is not null group by endpoint_id, probed, begins, rate_limit) p
      where s.endpoint_id = p.endpoint_id
-   ), probing as (
-     update webhooks.endpoint_state s set probe_at = now() + $6::int * interval '1 ms'
-     from picked p where p.probed and s.endpoint_id = p.endpoint_id
    ), taken as (
      update webhooks.queue q
      set state = 'leased', owner = $1::bigint, reason = case when p.probed then 'probe' else q.reason end

@@ -191,13 +191,17 @@ export interface AttemptResult {
   /** Of the change, epoch ms: the delivery is kept in the partition of that day. */
   readonly committedAt: number;
   readonly attempt: Attempt;
-  /** `repeat`: the attempt did not count and another follows at once, so only the attempt is written. */
+  /**
+   * `repeat`: the attempt did not count and another follows at once, so only the attempt is written. `put_back`: it was a probe that
+   * failed; it did not count either, and the delivery waits on as it did.
+   */
   readonly effect:
     | { readonly kind: 'delivered' }
     /** `holdEndpointMs`: nothing of this endpoint is claimed for so long, by any instance (429, 503, `Retry-After`). */
     | { readonly kind: 'retry'; readonly inMs: number; readonly holdEndpointMs?: number }
     | { readonly kind: 'failed' }
-    | { readonly kind: 'repeat' };
+    | { readonly kind: 'repeat' }
+    | { readonly kind: 'put_back' };
 }
 
 export interface QueueFigures {

@@ -10,6 +10,7 @@ import { statement, type Database, type Queries } from '@keyturn/platform/databa
  * Writes attempts and what follows from them. Only a delivery that is still leased to the instance takes the effect; the
  * attempt itself is kept in any case, since it was made. What would be retried for an endpoint that is off meanwhile, or of a
  * record that was erased meanwhile, is cancelled; and of an erased record no answer is kept, since it may repeat the payload.
+ * What a failed probe was made with keeps its place, and the attempt does not count: what is held must outlast any number of them.
  *
  * $1 instance · $2 deliveries · $3 effects · $4 delays, ms · $5 holds, ms · $6 numbers · $7 start times · $8 reasons ·
  * $9 addresses · $10 statuses · $11 headers · $12 bodies · $13 faults · $14 errors · $15 dns · $16 connect · $17 tls ·
@@ -40,17 +41,20 @@ const record = statement(
      ) q on true
      left join webhooks.endpoint e on e.id = q.endpoint_id
    ), decided as materialized (
-     select *, case when next_status = 'retrying' then now() + delay_ms * interval '1 ms' end as next_at from mine
+     select *, effect = 'put_back' as stays, number - (effect = 'put_back')::int as counted,
+            case when next_status = 'retrying' and effect = 'retry' then now() + delay_ms * interval '1 ms' end as next_at
+     from mine
    ), finished as (
      delete from webhooks.queue q using decided d where q.delivery_id = d.delivery_id and d.next_status <> 'retrying'
    ), again as (
      update webhooks.queue q
-     set state = 'scheduled', owner = null, due_at = d.next_at, attempts = d.number, rank = greatest(q.rank, 1),
-         reason = case when q.reason in ('resend', 'replay') then q.reason else 'retry' end
+     set state = case when d.stays then 'ready' else 'scheduled' end, owner = null, due_at = coalesce(d.next_at, q.due_at),
+         attempts = d.counted, rank = case when d.stays then q.rank else greatest(q.rank, 1) end,
+         reason = case when q.reason in ('resend', 'replay') then q.reason when q.replay_id is not null then 'replay' else 'retry' end
      from decided d where q.delivery_id = d.delivery_id and d.next_status = 'retrying'
    ), changed as (
      update webhooks.delivery t
-     set status = d.next_status, troubled = d.next_status <> 'success', attempts = d.number,
+     set status = d.next_status, troubled = d.next_status <> 'success', attempts = d.counted,
          last_attempt_at = d.started_at, next_retry_at = d.next_at,
          delivered_at = case when d.next_status = 'success' then d.started_at + d.total_ms * interval '1 ms' else t.delivered_at end,
          response_status = d.status, response_body = case when d.erased then null else d.excerpt end,

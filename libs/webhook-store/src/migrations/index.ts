@@ -11,6 +11,7 @@ import { Erasure1763600600000 } from './1763600600000-erasure';
 import { Intake1763600650000 } from './1763600650000-intake';
 import { DaysByTheirName1763600700000 } from './1763600700000-days-by-their-name';
 import { FiltersOfAnEvent1763600750000 } from './1763600750000-filters-of-an-event';
+import { QueueInOrder1763600790000 } from './1763600790000-queue-in-order';
 
 /** In order; forward only. */
 export const webhookMigrations: readonly MigrationClass[] = [
@@ -26,4 +27,5 @@ export const webhookMigrations: readonly MigrationClass[] = [
   Intake1763600650000,
   DaysByTheirName1763600700000,
   FiltersOfAnEvent1763600750000,
+  QueueInOrder1763600790000,
 ];

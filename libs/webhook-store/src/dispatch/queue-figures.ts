@@ -19,7 +19,8 @@ const willing = `
 /**
  * What waits for dispatchers, not for its receiver or its owner: an endpoint that has asked for quiet, that has had what its
  * rate allows or that fails is left out, and of those that some instance has deliveries of, the age is not counted, since they
- * go at their own pace. One index entry is touched for each endpoint, as by a claim.
+ * go at their own pace. Of each rank of an endpoint the age is that of what goes next. One index entry is touched for each
+ * endpoint, as by a claim.
  *
  * $1 so many of one endpoint · $2 so many of what is not promoted yet
  */
@@ -49,7 +50,7 @@ const dueNow = statement(
      cross join lateral (
        select min(at) as at from (values (0), (1), (2)) as ranks(rank) cross join lateral (
          select due_at as at from webhooks.queue
-         where state = 'ready' and endpoint_id = open.id and rank = ranks.rank order by due_at limit 1
+         where state = 'ready' and endpoint_id = open.id and rank = ranks.rank order by sequence nulls first limit 1
        ) first
      ) oldest
    ), promotable as (

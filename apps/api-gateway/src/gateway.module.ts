@@ -29,7 +29,10 @@ import { RetentionRpc } from './retention/retention.rpc';
 import type { GatewaySettings } from './settings';
 import { Spaces } from './spaces/spaces';
 import { SpacesRpc } from './spaces/spaces.rpc';
+import { DeliveriesController } from './webhooks/deliveries.controller';
 import { PublicKeysController } from './webhooks/public-keys.controller';
+import { ReplaysController } from './webhooks/replays.controller';
+import { SpaceWebhooks } from './webhooks/space-webhooks';
 import { WebhooksController } from './webhooks/webhooks.controller';
 
 @Module({})
@@ -44,6 +47,8 @@ export class GatewayModule {
         FeedController,
         ReadsController,
         WebhooksController,
+        DeliveriesController,
+        ReplaysController,
         PublicKeysController,
         ManageController,
         SpacesRpc,
@@ -73,6 +78,7 @@ export class GatewayModule {
         Members,
         LoginLimit,
         Sessions,
+        SpaceWebhooks,
         AccessRetention,
       ],
     };

@@ -1,14 +1,17 @@
 import { resources } from '@keyturn/contracts';
+import { deliverySchemas } from './delivery-schemas';
 import { eventTag, eventWebhooks } from './event-webhooks';
 import { recordExamples } from './examples';
 import { guide } from './guide';
 import { sharedParameters } from './parameters';
 import { recordPaths, recordTags } from './record-paths';
+import { replaySchemas } from './replay-schemas';
 import { errorSchema, failures, failuresOf, headers, paginationSchemas } from './responses';
 import { type Part, ref, resourceSchema, schemaName } from './schema';
 import { feedPath, feedTag } from './feed-path';
 import { webhookPaths, webhookTag } from './webhook-paths';
-import { publicKeysExample, webhookSchemas } from './webhook-schemas';
+import { publicKeysExample, signingSchemas } from './signing-schemas';
+import { webhookSchemas } from './webhook-schemas';
 
 /** Of the API, not of the program: grows with what callers can see. */
 export const apiVersion = '1.0.0';
@@ -152,6 +155,9 @@ export function openApiDocument(): Part {
           ]),
         ),
         ...webhookSchemas,
+        ...deliverySchemas,
+        ...replaySchemas,
+        ...signingSchemas,
         ...paginationSchemas,
         Error: errorSchema,
       },

@@ -33,7 +33,7 @@ export function valueSchema({ kind, values, idPrefix }: Field): Part {
     case 'date':
       return { type: 'string', format: 'date' };
     case 'datetime':
-      return { type: 'string', format: 'date-time' };
+      return moment();
     case 'enum':
       return { type: 'string', enum: [...(values ?? [])] };
     case 'strings':
@@ -49,6 +49,20 @@ export function nullable(schema: Part): Part {
     ...(Array.isArray(schema['enum']) ? { enum: [...(schema['enum'] as unknown[]), null] } : {}),
   };
 }
+
+/** A point in time. */
+export const moment = (description?: string): Part => ({
+  type: 'string',
+  format: 'date-time',
+  ...(description === undefined ? {} : { description }),
+});
+
+export const objectSchema = (
+  title: string,
+  description: string,
+  properties: Readonly<Record<string, Part>>,
+  required = Object.keys(properties),
+): Part => ({ type: 'object', title, description, required, properties });
 
 const alwaysSet = new Set(['id', 'createdAt', 'updatedAt']);
 
@@ -78,11 +92,9 @@ export function resourceSchema(resource: Resource, example: Part): Part {
       },
     ];
   });
-  return {
-    type: 'object',
-    title: schemaName(resource.name),
-    description: `A ${resource.title}. Every key is always there; what is unset is null.`,
-    required: fields.map(([name]) => name),
-    properties: Object.fromEntries(properties),
-  };
+  return objectSchema(
+    schemaName(resource.name),
+    `A ${resource.title}. Every key is always there; what is unset is null.`,
+    Object.fromEntries(properties),
+  );
 }

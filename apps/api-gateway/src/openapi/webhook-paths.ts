@@ -1,8 +1,10 @@
 import { deliveryList, replayList, webhookList } from '@keyturn/contracts';
+import { attemptExample, deliveryExample } from './delivery-schemas';
 import { listParametersOf } from './parameters';
+import { replayExample } from './replay-schemas';
 import { failuresOf, notModified, pagination, success } from './responses';
 import { type Part, ref } from './schema';
-import { attemptExample, deliveryExample, newWebhookExample, replayExample, webhookExample } from './webhook-schemas';
+import { newWebhookExample, webhookExample } from './webhook-schemas';
 
 export const webhookTag = 'Webhooks';
 

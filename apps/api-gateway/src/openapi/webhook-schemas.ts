@@ -1,17 +1,12 @@
 import {
-  deliveryList,
   eventNames,
   eventWildcards,
   operationalEventNames,
-  replayList,
   resources,
   webhookList,
-  type Delivery,
-  type DeliveryAttempt,
-  type Replay,
   type Webhook,
 } from '@keyturn/contracts';
-import { nullable, type Part, ref, valueSchema } from './schema';
+import { moment, nullable, objectSchema, type Part, ref, valueSchema } from './schema';
 
 const subscribable = [...eventNames, ...eventWildcards, ...operationalEventNames];
 
@@ -141,8 +136,8 @@ const shown: Readonly<Record<keyof Webhook, Part>> = {
   url,
   events,
   isActive,
-  createdAt: { type: 'string', format: 'date-time', examples: ['2026-03-10T12:00:00.000Z'] },
-  updatedAt: { type: 'string', format: 'date-time', examples: ['2026-03-10T12:00:00.000Z'] },
+  createdAt: { ...moment(), examples: ['2026-03-10T12:00:00.000Z'] },
+  updatedAt: { ...moment(), examples: ['2026-03-10T12:00:00.000Z'] },
   status: {
     type: 'string',
     enum: [...(webhookList.fields.status.values ?? [])],
@@ -160,16 +155,10 @@ const shown: Readonly<Record<keyof Webhook, Part>> = {
     items: { type: 'string' },
     description: 'Names of the headers that each delivery carries besides ours.',
   },
-  previousSecretUntil: {
-    type: ['string', 'null'],
-    format: 'date-time',
-    description: 'Until when the secret, and the key pair, before the last rotation sign too.',
-  },
-  previousSchemeUntil: {
-    type: ['string', 'null'],
-    format: 'date-time',
-    description: 'Until when the scheme before the last change of it signs too: a day from the change.',
-  },
+  previousSecretUntil: nullable(moment('Until when the secret, and the key pair, before the last rotation sign too.')),
+  previousSchemeUntil: nullable(
+    moment('Until when the scheme before the last change of it signs too: a day from the change.'),
+  ),
   publicKey: {
     type: ['string', 'null'],
     pattern: '^whpk_',
@@ -182,11 +171,7 @@ const shown: Readonly<Record<keyof Webhook, Part>> = {
       'whoever verifies.',
     examples: [null, '/.well-known/webhook-keys/0d8a3c0e-6a0f-4c8e-9f43-2f6f0f5a7b11'],
   },
-  verifiedAt: {
-    type: ['string', 'null'],
-    format: 'date-time',
-    description: 'When the receiver at this URL consented to deliveries; null where it was not asked.',
-  },
+  verifiedAt: nullable(moment('When the receiver at this URL consented to deliveries; null where it was not asked.')),
   allowedRate: {
     type: ['integer', 'null'],
     minimum: 1,
@@ -233,275 +218,23 @@ export const newWebhookExample: Part = {
   ...exampleRest,
 };
 
-const deliveryFields = deliveryList.fields;
-
-const delivery: Readonly<Record<keyof Delivery, Part>> = {
-  id: { ...valueSchema(deliveryFields.id), examples: ['dlv_1007'] },
-  webhookId: { ...valueSchema(webhookList.fields.id), examples: ['wh_42'] },
-  messageId: {
-    type: 'string',
-    pattern: '^evt_',
-    description: 'Names the event: the X-Webhook-Id of every try, the same for all webhooks.',
-    examples: ['evt_01JNZ5V8Q6C0Y3M2T9W4K7H1RB'],
-  },
-  event: { type: 'string', description: 'Name of the event.', examples: ['file.updated'] },
-  status: {
-    type: 'string',
-    enum: [...(deliveryFields.status.values ?? [])],
-    description:
-      '`pending`: not tried yet. `retrying`: failed so far, will be tried again. `success`, `failed`: over. `cancelled`: the webhook was ' +
-      'deleted or switched off before.',
-  },
-  attempts: { type: 'integer', minimum: 0, description: 'Tries so far.' },
-  maxAttempts: { type: 'integer', minimum: 1, description: 'Tries at most.', examples: [9] },
-  responseStatus: { type: ['integer', 'null'], description: 'What your endpoint answered last.' },
-  responseBody: { type: ['string', 'null'], description: 'The beginning of that answer, up to 2 kB.' },
-  error: { type: ['string', 'null'], description: 'Why the last try failed, in words.' },
-  durationMs: { type: ['integer', 'null'], description: 'How long the last try took.' },
-  createdAt: { type: 'string', format: 'date-time' },
-  lastAttemptAt: nullable({ type: 'string', format: 'date-time' }),
-  nextRetryAt: nullable({ type: 'string', format: 'date-time', description: 'When it is tried again.' }),
-  deliveredAt: nullable({ type: 'string', format: 'date-time', description: 'When it succeeded.' }),
-  payload: { type: 'object', description: 'What was sent.' },
-};
-
-export const deliveryExample = {
-  id: 'dlv_1007',
-  webhookId: 'wh_42',
-  messageId: 'evt_01JNZ5V8Q6C0Y3M2T9W4K7H1RB',
-  event: 'contact.deleted',
-  status: 'retrying',
-  attempts: 2,
-  maxAttempts: 9,
-  responseStatus: 503,
-  responseBody: 'Service Unavailable',
-  error: 'the receiver answered 503',
-  durationMs: 87,
-  createdAt: '2026-03-10T12:00:00.104Z',
-  lastAttemptAt: '2026-03-10T12:00:30.391Z',
-  nextRetryAt: '2026-03-10T12:01:30.391Z',
-  deliveredAt: null,
-  payload: { event: 'contact.deleted', data: { id: 201 }, timestamp: '2026-03-10T12:00:00.000Z' },
-} satisfies Delivery;
-
-const ms = (description: string): Part => ({ type: ['number', 'null'], description });
-
-const attempt: Readonly<Record<keyof DeliveryAttempt, Part>> = {
-  number: {
-    type: 'integer',
-    minimum: 1,
-    description: 'An immediate repeat carries the number of the try that it repeats.',
-  },
-  reason: {
-    type: 'string',
-    enum: ['first', 'retry', 'repeat', 'resend', 'replay', 'test', 'probe'],
-    description: 'Why it was made.',
-  },
-  startedAt: { type: 'string', format: 'date-time' },
-  durationMs: { type: 'number', description: 'From its start to its end.' },
-  dnsMs: ms('To find the address.'),
-  connectMs: ms('Until the connection stood.'),
-  tlsMs: ms('To agree on TLS.'),
-  firstByteMs: ms('Until your endpoint began to answer.'),
-  address: { type: ['string', 'null'], description: 'The address that was dialled.' },
-  responseStatus: { type: ['integer', 'null'] },
-  responseHeaders: { type: ['object', 'null'], description: 'What your endpoint answered.' },
-  responseBody: { type: ['string', 'null'], description: 'The beginning of the answer, up to 16 KiB.' },
-  fault: { type: ['string', 'null'], description: 'What kind of failure, in one word.', examples: ['timeout'] },
-  error: { type: ['string', 'null'], description: 'The failure in words.' },
-  nextRetryAt: nullable({ type: 'string', format: 'date-time' }),
-  superseded: {
-    type: 'boolean',
-    description: 'Another try counts: this one was given up meanwhile, though it may have reached you.',
-  },
-};
-
-export const attemptExample = {
-  number: 2,
-  reason: 'retry',
-  startedAt: '2026-03-10T12:00:30.304Z',
-  durationMs: 87,
-  dnsMs: null,
-  connectMs: null,
-  tlsMs: null,
-  firstByteMs: 86.1,
-  address: '203.0.113.7',
-  responseStatus: 503,
-  responseHeaders: { 'content-type': 'text/plain' },
-  responseBody: 'Service Unavailable',
-  fault: 'status',
-  error: 'the receiver answered 503',
-  nextRetryAt: '2026-03-10T12:01:30.391Z',
-  superseded: false,
-} satisfies DeliveryAttempt;
-
-const moment = (description: string): Part => ({ type: 'string', format: 'date-time', description });
-
-const replayShape = {
-  since: moment('From this moment on, by the time of the commit.'),
-  until: moment('Up to this moment; until now where left out.'),
-  events: {
-    type: ['array', 'null'],
-    items: { type: 'string', enum: [...eventNames, ...eventWildcards] },
-    description: 'Of these events only; null: all that the webhook wanted.',
-  },
-  ratePerSecond: {
-    type: ['integer', 'null'],
-    minimum: 1,
-    maximum: 1000,
-    description: 'How fast; null: as fast as your endpoint answers.',
-  },
-  url: { type: ['string', 'null'], description: "Where to instead of the webhook's own URL." },
-  dryRun: { type: 'boolean', default: false, description: 'True: only counts.' },
-} satisfies Record<string, Part>;
-
-const selection: Part = {
-  type: 'string',
-  enum: ['failed', 'missed', 'all'],
-  default: 'failed',
-  description: '`failed`: what could not be delivered. `missed`: what was never sent. `all`: both, and what arrived.',
-};
-
-const replay: Readonly<Record<keyof Replay, Part>> = {
-  id: { ...valueSchema(replayList.fields.id), examples: ['rpl_7'] },
-  webhookId: { ...valueSchema(webhookList.fields.id), examples: ['wh_42'] },
-  status: { type: 'string', enum: ['running', 'done', 'cancelled', 'failed'] },
-  selection,
-  ...replayShape,
-  matched: { type: 'integer', minimum: 0, description: 'Events chosen so far; all of them once it is done.' },
-  deliveries: {
-    type: 'object',
-    additionalProperties: { type: 'integer', minimum: 0 },
-    description: 'Its deliveries by their state.',
-  },
-  createdAt: moment('When it was asked for.'),
-  finishedAt: nullable(moment('When it was over.')),
-  error: { type: ['string', 'null'], description: 'Why it failed, in words.' },
-};
-
-export const replayExample = {
-  id: 'rpl_7',
-  webhookId: 'wh_42',
-  status: 'running',
-  selection: 'failed',
-  since: '2026-03-09T00:00:00.000Z',
-  until: '2026-03-10T12:00:00.000Z',
-  events: null,
-  ratePerSecond: 20,
-  url: null,
-  dryRun: false,
-  matched: 318,
-  deliveries: { pending: 250, retrying: 0, success: 68, failed: 0, cancelled: 0 },
-  createdAt: '2026-03-10T12:00:00.000Z',
-  finishedAt: null,
-  error: null,
-} satisfies Replay;
-
-const publicKey = {
-  kty: { type: 'string', const: 'OKP' },
-  crv: { type: 'string', const: 'Ed25519' },
-  x: { type: 'string', pattern: '^[A-Za-z0-9_-]{43}$', description: 'The key, base64url of its 32 bytes.' },
-  kid: { type: 'string', description: 'The thumbprint of the key (RFC 7638).' },
-  use: { type: 'string', const: 'sig' },
-  alg: { type: 'string', const: 'EdDSA' },
-  publicKey: { type: 'string', pattern: '^whpk_', description: 'The same key as Standard Webhooks writes it.' },
-  until: {
-    type: ['string', 'null'],
-    format: 'date-time',
-    description: 'When it will sign no more; null for the current one.',
-  },
-} satisfies Record<string, Part>;
-
-export const publicKeysExample: Part = {
-  keys: [
-    {
-      kty: 'OKP',
-      crv: 'Ed25519',
-      x: '1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4',
-      kid: 'rEltOPXl-8jZfn0NbO5yMzHDi5e-WdjzkrFUUcp6oIE',
-      use: 'sig',
-      alg: 'EdDSA',
-      publicKey: 'whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4=',
-      until: null,
-    },
-  ],
-};
-
-const object = (
-  title: string,
-  description: string,
-  properties: Readonly<Record<string, Part>>,
-  required: string[],
-): Part => ({
-  type: 'object',
-  title,
-  description,
-  required,
-  properties,
-});
-
 const writable = { name, url, events, isActive, ...settings, headers: headersSetting };
 
 export const webhookSchemas: Readonly<Record<string, Part>> = {
-  Webhook: object('Webhook', 'A subscription of your Space.', shown, Object.keys(shown)),
+  Webhook: objectSchema('Webhook', 'A subscription of your Space.', shown),
   NewWebhook: {
     title: 'NewWebhook',
     description: 'A subscription, with the secret that is shown this once.',
     allOf: [ref('schemas', 'Webhook'), { type: 'object', required: ['signingSecret'], properties: { signingSecret } }],
   },
   WebhookInput: {
-    ...object('WebhookInput', 'What makes a webhook.', writable, ['name', 'url', 'events']),
+    ...objectSchema('WebhookInput', 'What makes a webhook.', writable, ['name', 'url', 'events']),
     additionalProperties: false,
   },
-  WebhookChange: object(
+  WebhookChange: objectSchema(
     'WebhookChange',
     'What shall change. Fields that you leave out stay as they are; those that cannot be set may be repeated unchanged.',
     writable,
-    [],
-  ),
-  Delivery: object(
-    'Delivery',
-    'One event for one webhook, with what has become of it.',
-    delivery,
-    Object.keys(delivery),
-  ),
-  DeliveryAttempt: object('DeliveryAttempt', 'One try.', attempt, Object.keys(attempt)),
-  DeliveryWithAttempts: {
-    title: 'DeliveryWithAttempts',
-    description: 'A delivery with every try, oldest first.',
-    allOf: [
-      ref('schemas', 'Delivery'),
-      {
-        type: 'object',
-        required: ['attemptLog'],
-        properties: { attemptLog: { type: 'array', items: ref('schemas', 'DeliveryAttempt') } },
-      },
-    ],
-  },
-  Replay: object('Replay', 'A job that sends again what a webhook missed.', replay, Object.keys(replay)),
-  ReplayInput: {
-    ...object('ReplayInput', 'What to send again.', { ...replayShape, status: selection }, ['since']),
-    additionalProperties: false,
-  },
-  PublicKeys: object(
-    'PublicKeys',
-    'A JSON Web Key Set (RFC 7517, RFC 8037).',
-    { keys: { type: 'array', minItems: 1, items: ref('schemas', 'PublicKey') } },
-    ['keys'],
-  ),
-  PublicKey: object('PublicKey', 'One key that signs now.', publicKey, Object.keys(publicKey)),
-  Rotation: object(
-    'Rotation',
-    'How a secret is replaced.',
-    {
-      overlapSeconds: {
-        type: 'integer',
-        minimum: 0,
-        maximum: 604800,
-        default: 86400,
-        description: 'How long the secret before signs too.',
-      },
-    },
     [],
   ),
 };

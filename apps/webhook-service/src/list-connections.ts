@@ -1,4 +1,5 @@
 import { Inject, Injectable, type OnModuleDestroy } from '@nestjs/common';
+import { current } from '@keyturn/platform/config';
 import type { Database } from '@keyturn/platform/database';
 import { SETTINGS } from '@keyturn/platform/service';
 import { makeListDatabases, type ListDatabases } from '@keyturn/webhook-store';
@@ -11,7 +12,11 @@ export class ListConnections implements ListDatabases, OnModuleDestroy {
   readonly scan: Database;
 
   constructor(@Inject(SETTINGS) settings: WebhookServiceSettings) {
-    const databases = makeListDatabases(settings.databaseUrl, settings.listConnections, 'webhook-service lists');
+    const databases = makeListDatabases(
+      current(settings, 'databaseUrl'),
+      settings.listConnections,
+      'webhook-service lists',
+    );
     this.walk = databases.walk;
     this.scan = databases.scan;
   }

@@ -1,4 +1,5 @@
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
+import { current } from '@keyturn/platform/config';
 import { makeDatabase, type Database } from '@keyturn/platform/database';
 import type { GatewaySettings } from '../settings';
 
@@ -11,7 +12,7 @@ export class AdmitDatabase implements OnApplicationShutdown {
   readonly database: Database;
 
   constructor(settings: GatewaySettings) {
-    this.database = makeDatabase(settings.databaseUrl, {
+    this.database = makeDatabase(current(settings, 'databaseUrl'), {
       applicationName: 'api-gateway admit',
       max: settings.admitConnections,
       statementTimeoutMs: 1_500,

@@ -1,12 +1,13 @@
 import { Inject, Injectable, type OnModuleDestroy } from '@nestjs/common';
 import { sessionSettings, type SessionKind } from '@keyturn/list-query';
-import { makeDatabase, type Database, type DatabaseOptions } from '@keyturn/platform/database';
+import { current } from '@keyturn/platform/config';
+import { makeDatabase, type Database, type DatabaseOptions, type DatabaseUrl } from '@keyturn/platform/database';
 import { SETTINGS } from '@keyturn/platform/service';
 import type { DataSettings } from '../settings';
 
 /** Connections of each kind to one server. */
 export function makeReadPools(
-  url: string,
+  url: DatabaseUrl,
   settings: Pick<DataSettings, 'readConnections' | 'scanConnections'>,
   name = '',
   options: DatabaseOptions = {},
@@ -30,7 +31,7 @@ export class ReadPools implements OnModuleDestroy {
   private readonly pools: Readonly<Record<SessionKind, Database>>;
 
   constructor(@Inject(SETTINGS) settings: DataSettings) {
-    this.pools = makeReadPools(settings.databaseUrl, settings);
+    this.pools = makeReadPools(current(settings, 'databaseUrl'), settings);
   }
 
   of(kind: SessionKind): Database {

@@ -1,5 +1,6 @@
 import { Inject, Injectable, type OnModuleDestroy, type OnModuleInit } from '@nestjs/common';
 import type { SessionKind } from '@keyturn/list-query';
+import { current } from '@keyturn/platform/config';
 import { isStatementTimeout, makeDatabase, statement, type Database, type Statement } from '@keyturn/platform/database';
 import { Log } from '@keyturn/platform/logs';
 import { Metrics } from '@keyturn/platform/metrics';
@@ -62,9 +63,12 @@ export class ReadReplica implements OnModuleInit, OnModuleDestroy {
       'Reads by what the replica had to do with them: served, behind, failed (both read from the primary then), unused.',
       ['outcome'],
     );
-    if (settings.databaseReadUrl === undefined) return;
-    this.pools = makeReadPools(settings.databaseReadUrl, settings, 'replica ', { connectTimeoutMs, giveUpMs: 6_000 });
-    this.monitor = makeDatabase(settings.databaseReadUrl, {
+    const { databaseReadUrl } = settings;
+    if (databaseReadUrl === undefined) return;
+    const now = current(settings, 'databaseReadUrl');
+    const url = () => now() ?? databaseReadUrl;
+    this.pools = makeReadPools(url, settings, 'replica ', { connectTimeoutMs, giveUpMs: 6_000 });
+    this.monitor = makeDatabase(url, {
       max: 1,
       applicationName: 'data-service replica monitor',
       connectTimeoutMs: silenceMs,

@@ -197,13 +197,38 @@ export type SettingsOf<P extends Readonly<Record<string, Setting<unknown>>>> = {
   -readonly [K in keyof P]: ReturnType<P[K]['read']>;
 };
 
+const fileOf = (item: Setting<unknown>, env: NodeJS.ProcessEnv) =>
+  item.secret ? given(env[`${item.variable}_FILE`]) : undefined;
+
+/** How settings that came from files are read again, by the object that holds them. */
+const readAgain = new WeakMap<object, Map<PropertyKey, () => unknown>>();
+
+/**
+ * A setting as its file says it now, for what a process uses more than once: a password that is rotated holds from the next
+ * connection on, without a restart. A file that is away or wrong for a moment, while it is replaced, changes nothing; a setting
+ * that is not from a file never does.
+ */
+export function current<S extends object, K extends keyof S>(settings: S, key: K): () => S[K] {
+  let known = settings[key];
+  const again = readAgain.get(settings)?.get(key);
+  if (!again) return () => known;
+  return () => {
+    try {
+      known = again() as S[K];
+    } catch (error) {
+      if (!(error instanceof Wrong)) throw error;
+    }
+    return known;
+  };
+}
+
 /**
  * What the environment says of a setting. A secret may also stand in a file that `<VARIABLE>_FILE` names: that is how
  * Docker and Kubernetes hand secrets over without showing them to everybody who can list the environment.
  */
 function raw(item: Setting<unknown>, env: NodeJS.ProcessEnv): string | undefined {
   const value = env[item.variable];
-  const file = item.secret ? given(env[`${item.variable}_FILE`]) : undefined;
+  const file = fileOf(item, env);
   if (file === undefined) return value;
   if (given(value) !== undefined) throw new Wrong(`${item.variable} and ${item.variable}_FILE are both set: keep one`);
   try {
@@ -217,15 +242,18 @@ function raw(item: Setting<unknown>, env: NodeJS.ProcessEnv): string | undefined
 export function readSettings<S>(spec: SettingsSpec<S>, env: NodeJS.ProcessEnv = process.env): S {
   const settings: Partial<S> = {};
   const problems: string[] = [];
+  const files = new Map<PropertyKey, () => unknown>();
   for (const [key, item] of Object.entries(spec) as [keyof S, Setting<S[keyof S]>][]) {
     try {
       settings[key] = item.read(raw(item, env));
+      if (fileOf(item, env) !== undefined) files.set(key, () => item.read(raw(item, env)));
     } catch (error) {
       if (!(error instanceof Wrong)) throw error;
       problems.push(error.message);
     }
   }
   if (problems.length) throw new SettingsError(problems);
+  readAgain.set(settings, files);
   return settings as S;
 }
 

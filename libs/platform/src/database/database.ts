@@ -1,4 +1,4 @@
-import { Pool, type PoolClient, type QueryConfig, type QueryResult } from 'pg';
+import { Client, Pool, type ClientConfig, type PoolClient, type QueryConfig, type QueryResult } from 'pg';
 import { ApiError, unavailable } from '@keyturn/contracts';
 import { openChild } from '../tracing';
 import { translate } from './failure';
@@ -80,11 +80,11 @@ const arrayOids = new Set([1005, 1007, 1009, 1015, 1016, 1021, 1022]);
 /** Part of the driver's interface, and not of its types. */
 type TimedQuery = QueryConfig & { readonly query_timeout?: number };
 
-interface Client {
+interface Asked {
   query(config: QueryConfig): Promise<QueryResult>;
 }
 
-async function run<R>(client: Client, sql: Statement, values: readonly unknown[]): Promise<R[]> {
+async function run<R>(client: Asked, sql: Statement, values: readonly unknown[]): Promise<R[]> {
   const config: QueryConfig = { name: sql.name, text: sql.text, values: values as unknown[] };
   try {
     return (await spanned(sql.name, () => client.query(config))).rows as R[];
@@ -124,7 +124,7 @@ function assertScoped(sql: Statement): void {
   scoped.add(sql);
 }
 
-function doors(client: () => Client): Doors {
+function doors(client: () => Asked): Doors {
   return {
     inSpace(spaceId) {
       const space = spaceNumber(spaceId);
@@ -292,7 +292,10 @@ export class Database implements Doors {
   }
 }
 
-export function makeDatabase(url: string, options: DatabaseOptions = {}): Database {
+/** Where a database is and who asks: a function is asked again at every connection, so that a rotated password holds. */
+export type DatabaseUrl = string | (() => string);
+
+export function makeDatabase(url: DatabaseUrl, options: DatabaseOptions = {}): Database {
   const name = options.applicationName ?? 'keyturn';
   const settings = {
     statement_timeout: String(options.statementTimeoutMs ?? 5_000),
@@ -301,7 +304,7 @@ export function makeDatabase(url: string, options: DatabaseOptions = {}): Databa
   };
   return new Database(
     new Pool({
-      connectionString: url,
+      Client: clientOf(url),
       max: options.max ?? 10,
       application_name: name,
       connectionTimeoutMillis: options.connectTimeoutMs ?? 1_500,
@@ -318,6 +321,15 @@ export function makeDatabase(url: string, options: DatabaseOptions = {}): Databa
     }),
     name,
   );
+}
+
+/** The driver's own, that learns at its birth where it belongs. */
+function clientOf(url: DatabaseUrl): new (config?: ClientConfig) => Client {
+  return class extends Client {
+    constructor(config: ClientConfig = {}) {
+      super({ ...config, connectionString: typeof url === 'string' ? url : url() });
+    }
+  };
 }
 
 /** Postgres's text form of a one-dimensional array: `{a,"b \"c\"",NULL}`. */

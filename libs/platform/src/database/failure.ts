@@ -43,6 +43,9 @@ const distrust =
 /** The server's certificate is not trusted. Trying again is right: a certificate that was rotated may be back in a moment. */
 export const isDistrusted = (error: unknown): boolean => distrust.test(String((error as DriverError)?.code));
 
+/** A login or password that does not hold, or not yet: while it is rotated the server and the file change one after the other. */
+const isRefusedLogin = (error: unknown): boolean => /^28/.test(String((error as DriverError)?.code));
+
 /** The statement ran into `statement_timeout` (DESIGN §3: 5 s → 503). */
 export const isStatementTimeout = (error: unknown): boolean =>
   error instanceof ApiError ? isStatementTimeout(error.cause) : (error as DriverError)?.code === '57014';
@@ -66,6 +69,7 @@ export const isFaultOfServer = (error: unknown): boolean => error instanceof Dat
 
 export function translate(error: unknown): unknown {
   if (error instanceof ApiError) return error;
+  if (isRefusedLogin(error)) return unavailable('PostgreSQL refuses the login of DATABASE_URL', error);
   if (isDistrusted(error))
     return unavailable(
       `The certificate of PostgreSQL is not trusted (sslrootcert of DATABASE_URL): ${(error as Error).message}`,

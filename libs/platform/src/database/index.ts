@@ -4,6 +4,7 @@ export {
   poolUsage,
   statement,
   type DatabaseOptions,
+  type DatabaseUrl,
   type Queries,
   type Session,
   type SpaceScope,

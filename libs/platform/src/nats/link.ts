@@ -13,6 +13,7 @@ import {
   type Subscription,
 } from 'nats';
 import { unavailable } from '@keyturn/contracts';
+import { current } from '../config';
 import type { Log } from '../logs';
 
 export interface NatsSettings {
@@ -66,7 +67,10 @@ export class NatsLink {
       maxPingOut: 2,
       timeout: 2_000,
       ignoreClusterUpdates: true,
-      ...(settings.natsCreds ? { authenticator: fromFile(settings.natsCreds) } : {}),
+      // While credentials are rotated server and file change one after the other; to give up at the second refusal, as the
+      // library would, is to need a restart.
+      ignoreAuthErrorAbort: true,
+      authenticator: settings.natsCreds ? fromFile(settings.natsCreds) : whoeverIs(current(settings, 'natsUrl')),
       ...tlsOf(settings),
     });
     this.current = connection;
@@ -171,14 +175,20 @@ export class NatsLink {
 }
 
 /** `nats://user:password@host:4222,host2:4222`: the client takes whom it is apart from where it goes. */
-function serversOf(natsUrl: string): Pick<ConnectionOptions, 'servers' | 'user' | 'pass'> {
-  const urls = natsUrl.split(',').map((part) => new URL(part.includes('://') ? part : `nats://${part}`));
-  const named = urls.find(({ username }) => username !== '');
-  return {
-    servers: urls.map(({ host }) => host),
-    ...(named ? { user: decodeURIComponent(named.username), pass: decodeURIComponent(named.password) } : {}),
+const urlsOf = (natsUrl: string) =>
+  natsUrl.split(',').map((part) => new URL(part.includes('://') ? part : `nats://${part}`));
+
+const serversOf = (natsUrl: string): Pick<ConnectionOptions, 'servers'> => ({
+  servers: urlsOf(natsUrl).map(({ host }) => host),
+});
+
+/** Asked at every connection, so that a rotated password holds from the next one on. */
+const whoeverIs =
+  (natsUrl: () => string): Authenticator =>
+  () => {
+    const named = urlsOf(natsUrl()).find(({ username }) => username !== '');
+    return named ? { user: decodeURIComponent(named.username), pass: decodeURIComponent(named.password) } : undefined;
   };
-}
 
 /** `tls://` insists on it, and so do files; where only the server does, the machine's own authorities are asked. */
 function tlsOf({ natsUrl, natsCa, natsCert, natsKey }: NatsSettings): Pick<ConnectionOptions, 'tls'> {

@@ -43,7 +43,6 @@ export class RpcServer extends Server implements CustomTransportStrategy {
   private readonly subscriptions: Subscription[] = [];
   private running = 0;
   private onIdle: (() => void) | undefined;
-  private readonly adminToken: Buffer;
   private readonly duration;
   private readonly garbage;
 
@@ -52,10 +51,10 @@ export class RpcServer extends Server implements CustomTransportStrategy {
     private readonly link: NatsLink,
     private readonly log: Log,
     metrics: Metrics,
-    adminToken: string,
+    /** A function is asked at every call that needs the credential, so that a new one holds from the next on. */
+    private readonly adminToken: string | (() => string),
   ) {
     super();
-    this.adminToken = digest(adminToken);
     this.duration = metrics.histogram(
       'rpc_server_duration_seconds',
       'Time to answer an operation.',
@@ -120,7 +119,8 @@ export class RpcServer extends Server implements CustomTransportStrategy {
   }
 
   private checkAdmin(token: unknown): void {
-    if (typeof token !== 'string' || !timingSafeEqual(digest(token), this.adminToken))
+    const wanted = typeof this.adminToken === 'string' ? this.adminToken : this.adminToken();
+    if (typeof token !== 'string' || !timingSafeEqual(digest(token), digest(wanted)))
       throw new ApiError('UNAUTHORIZED', 'This operation needs the admin credential');
   }
 

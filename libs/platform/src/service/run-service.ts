@@ -3,7 +3,14 @@ import { type DynamicModule, type INestApplicationContext, type LoggerService, t
 import { NestFactory } from '@nestjs/core';
 import type { MicroserviceOptions, NestMicroservice } from '@nestjs/microservices';
 import type { FastifyAdapter, NestFastifyApplication } from '@nestjs/platform-fastify';
-import { readSettings, settingsSummary, SettingsError, type CommonSettings, type SettingsSpec } from '../config';
+import {
+  current,
+  readSettings,
+  settingsSummary,
+  SettingsError,
+  type CommonSettings,
+  type SettingsSpec,
+} from '../config';
 import {
   makeDatabase,
   missingMigrations,
@@ -88,7 +95,10 @@ async function serve<S extends CommonSettings>(definition: ServiceDefinition<S>,
   const health = new Health(drain);
   const startup = new Startup();
   const link = new NatsLink(settings, definition.name, log);
-  const database = makeDatabase(settings.databaseUrl, { applicationName: definition.name, ...definition.database });
+  const database = makeDatabase(current(settings, 'databaseUrl'), {
+    applicationName: definition.name,
+    ...definition.database,
+  });
   const rpc = new RpcClient(link);
   const parts: PlatformParts = { settings, database, link, rpc, log, metrics, drain, health, startup };
   health.add('postgres', () => database.ping());
@@ -109,7 +119,7 @@ async function serve<S extends CommonSettings>(definition: ServiceDefinition<S>,
 
   const management = new ManagementServer(health, metrics);
   const managementUrl = await management.listen(settings.managementPort, settings.managementHost);
-  const operations = new RpcServer(definition.name, link, log, metrics, settings.adminToken);
+  const operations = new RpcServer(definition.name, link, log, metrics, current(settings, 'adminToken'));
   const running: Running = { operations, parts, management, tracing, drainDelayMs: settings.drainDelayMs };
   health.add('start', () => (running.app ? Promise.resolve() : Promise.reject(new Error('starting'))));
   stopOnSignal(running);

@@ -54,8 +54,12 @@ export class FeedController {
     return this.rpc.request('data.events', wanted, options);
   }
 
-  /** Looks again whenever the Space has published something, until there is an event, the wait is over, or nobody waits. */
+  /**
+   * Looks again whenever the Space has published something, until there is an event, the wait is over, or nobody waits; each time
+   * from where the look before has come to.
+   */
   private async poll(request: FastifyRequest, spaceId: string, query: FeedQuery): Promise<Look> {
+    let { after } = query;
     const until = performance.now() + query.waitMs;
     let wake: () => void = () => undefined;
     // Subscribed before the first look, so that nothing falls between the two.
@@ -67,9 +71,11 @@ export class FeedController {
         const published = new Promise<void>((resolve) => (wake = resolve));
         // Each look has a time of its own: the request's was spent on waiting.
         const { requestId, traceparent } = upstream(request);
-        const found = await this.look(spaceId, query, { requestId, traceparent });
+        const found = await this.look(spaceId, { ...query, after }, { requestId, traceparent });
         const left = until - performance.now();
         if (found.head.events.length || left <= 0 || this.drain.draining || request.raw.socket.destroyed) return found;
+        after = found.head.last;
+        if (found.head.more) continue;
         const over = new Promise<void>((resolve) => (woken = setTimeout(resolve, Math.min(left, 1_000))));
         await Promise.race([published, over]);
         clearTimeout(woken);

@@ -46,7 +46,8 @@ export const feedPath: Readonly<Record<string, Part>> = {
       description:
         'All events of the Space in the order of their commits, deletions included, kept for 90 days: the same ids and payloads as the webhooks. ' +
         'Of a record that was erased, the `data` of its events is the id alone. ' +
-        'Give `nextCursor` as `after` to go on; the end of the feed has one too, and nothing ever appears behind a cursor that you have.',
+        'Give `nextCursor` as `after` to go on; the end of the feed has one too, and nothing ever appears behind a cursor that you have. ' +
+        'Where few of very many events are wanted, a page may be empty although `hasMore` is true: go on from its cursor.',
       tags: [feedTag],
       parameters: [
         parameter('after', 'The cursor to go on from; without it, the oldest event that is kept.', { type: 'string' }),

@@ -3,7 +3,7 @@ import { makeDatabase, runMigrations, statement, type Database } from '@keyturn/
 import { Log } from '@keyturn/platform/logs';
 import { freshDatabase, type FreshDatabase } from '@keyturn/testing';
 import { migrations } from '../migrations';
-import { EventLogRpc } from './event-log.rpc';
+import { EventLogRpc, lookInto } from './event-log.rpc';
 
 let fresh: FreshDatabase;
 let database: Database;
@@ -79,6 +79,39 @@ describe('the log of a Space, for those who look back', () => {
     const some = await read({ since: minutes(8), until: minutes(5), payloads: false });
     expect(some.ids).toEqual(['evt_2', 'evt_3', 'evt_4']);
     expect(some.body.length).toBe(0);
+  });
+
+  it('a look that finds little among much goes on where the one before it has ended', async () => {
+    const db = database.acrossSpaces('a test fills the log');
+    await db.query(
+      statement('test.space', 'insert into data.space (space_id, status, sequence) values (4, $1, 90000)'),
+      ['active'],
+    );
+    // What came before has been forgotten.
+    await db.query(
+      statement(
+        'test.long_log',
+        `insert into data.event_log (id, committed_at, space_id, sequence, event_id, event, resource, record_id, time, changed, payload)
+         select 100 + n, now() - (90000 - n) * interval '1 ms', 4, n, 'evt_l' || n,
+                case n when 85000 then 'note.deleted' else 'note.created' end, 'note', n, now(), '{}', '{}'
+         from generate_series(65001, 90000) n`,
+      ),
+    );
+    const wanted = { after: 0, since: null, until: null, events: ['note.deleted'], limit: 10, payloads: true };
+    const look = async (after: number, forMs?: number) => {
+      const found = await lookInto(database.inSpace('spc_4'), { ...wanted, after }, forMs);
+      return [found?.rows.map(({ event_id: id }) => id), found?.last, found?.more];
+    };
+    expect(await look(0, 0)).toEqual([[], 75_000, true]);
+    expect(await look(75_000, 0)).toEqual([['evt_l85000'], 85_000, true]);
+    expect(await look(85_000, 0)).toEqual([[], 90_000, false]);
+    expect(await look(0, 60_000)).toEqual([['evt_l85000'], 90_000, false]);
+    const late = new Date(Date.now() - 2_000).toISOString();
+    const since = await lookInto(database.inSpace('spc_4'), { ...wanted, since: late, events: null }, 0);
+    expect(since?.rows).toHaveLength(10);
+    expect(Number(since?.rows[0]?.sequence)).toBeGreaterThan(85_000);
+    const none = { ...wanted, since: new Date(Date.now() + 60_000).toISOString() };
+    expect(await lookInto(database.inSpace('spc_4'), none, 0)).toEqual({ rows: [], last: 90_000, more: false });
   });
 
   it('of this Space only', async () => {

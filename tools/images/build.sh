@@ -28,6 +28,9 @@ exec 9>"$work/lock"
 flock --nonblock 9 || { echo "images: another run works in $work" >&2; exit 1; }
 say() { printf '── %s (after %d s)\n' "$1" "$SECONDS"; }
 
+# What the last step runs with, in a fresh clone too: said now, and not when all images are built.
+node tools/bootstrap.mjs
+
 # Storage of its own, so that nothing of the machine's is touched, and all of it can be removed. vfs asks nothing of the
 # kernel and copies everything at every step; STORAGE_DRIVER=overlay is quicker where the kernel allows it.
 export BUILDAH_ISOLATION=chroot STORAGE_DRIVER=${STORAGE_DRIVER:-vfs} TMPDIR="$work/tmp"
@@ -112,6 +115,5 @@ if [ "$collected" != "$(cat "$work/built-twice" 2>/dev/null)" ]; then
 fi
 
 say 'Run'
-node tools/build.mjs tools
 node dist/tools/images.js "$work" "$base" $apps
 say 'Done'

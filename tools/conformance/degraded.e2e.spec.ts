@@ -113,10 +113,17 @@ describe('degraded, not dead', () => {
 
   const readiness = async (instance: InstanceName) => (await fetch(`${system.managementUrl(instance)}/readyz`)).status;
   const liveness = async (instance: InstanceName) => (await fetch(`${system.managementUrl(instance)}/livez`)).status;
+  /** What it says of itself, whoever it cannot ask. */
+  const figure = async (instance: InstanceName, metric: string) => {
+    const answer = await fetch(`${system.managementUrl(instance)}/metrics`);
+    expect([instance, answer.status]).toEqual([instance, 200]);
+    return new RegExp(`^${metric}\\{.*\\} (\\S+)$`, 'm').exec(await answer.text())?.[1];
+  };
   const expectUnreadyAndAlive = async () => {
     for (const instance of services) {
       await waitFor(`${instance} to be unready`, async () => (await readiness(instance)) === 503);
       expect(await liveness(instance)).toBe(200);
+      expect(Number(await figure(instance, 'process_resident_memory_bytes'))).toBeGreaterThan(0);
     }
   };
 
@@ -153,6 +160,8 @@ describe('degraded, not dead', () => {
     const ids = await publish(20);
     await expectUnavailable();
     await expectUnreadyAndAlive();
+    // Not the figure of before, by which nothing would be waiting.
+    expect(await figure('dispatcher', 'webhook_oldest_due_seconds')).toBe('Nan');
     expect(sink.requests.filter(({ headers }) => headers['x-webhook-attempt'] === '1')).toEqual([]);
     await system.postgres.restart();
     await expectThere([...ids, waiting as number]);

@@ -113,11 +113,8 @@ export class Relay {
       [],
       [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30],
     );
-    metrics.gauge('relay_lag_events', 'Messages of the log that are not in EVENTS yet.', [], (gauge) =>
-      this.lag().then(
-        (lag) => gauge.set(lag),
-        () => gauge.set(Number.NaN),
-      ),
+    metrics.gauge('relay_lag_events', 'Messages of the log that are not in EVENTS yet.', [], async (gauge) =>
+      gauge.set(await this.lag()),
     );
   }
 

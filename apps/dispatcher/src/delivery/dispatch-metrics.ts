@@ -1,5 +1,4 @@
 import { Injectable } from '@nestjs/common';
-import { isUnavailable } from '@keyturn/platform/database';
 import { Metrics } from '@keyturn/platform/metrics';
 import type { QueueFigures } from '@keyturn/webhook-store';
 import type { Report } from './sender';
@@ -10,7 +9,7 @@ export interface Gauges {
   readonly waiting: () => number;
   readonly endpoints: () => number;
   readonly unwritten: () => number;
-  readonly streamLag: () => Promise<number | undefined>;
+  readonly streamLag: () => Promise<number>;
   readonly figures: () => Promise<QueueFigures>;
 }
 
@@ -72,32 +71,27 @@ export class DispatchMetrics {
       gauge.set(gauges.unwritten()),
     );
     metrics.gauge('event_stream_pending', 'Messages of the stream not taken yet.', ['stream'], async (gauge) =>
-      gauge.set({ stream: 'EVENTS' }, (await gauges.streamLag()) ?? Number.NaN),
+      gauge.set({ stream: 'EVENTS' }, await gauges.streamLag()),
     );
     // One look at the database for the three of them, the same on every replica. What cannot be known is no number: the figure
     // of before would say that nothing waits while nobody can look.
-    const figures = onceAtATime(() =>
-      gauges.figures().catch((error: unknown) => {
-        if (isUnavailable(error)) return undefined;
-        throw error;
-      }),
-    );
+    const figures = onceAtATime(() => gauges.figures());
     metrics.gauge(
       'webhook_deliveries_due',
       'Deliveries that are due, that nobody has in hand and that their receivers would take now; at most 5,000 of an endpoint.',
       [],
-      async (gauge) => gauge.set((await figures())?.due ?? Number.NaN),
+      async (gauge) => gauge.set((await figures()).due),
     );
     metrics.gauge(
       'webhook_oldest_due_seconds',
       'How long the oldest of them has been due, of endpoints that no dispatcher is at.',
       [],
-      async (gauge) => gauge.set((await figures())?.oldestDueSeconds ?? Number.NaN),
+      async (gauge) => gauge.set((await figures()).oldestDueSeconds),
     );
     metrics.gauge('webhook_endpoints', 'Endpoints, by state.', ['state'], async (gauge) => {
-      const known = await figures();
+      const { endpoints } = await figures();
       for (const state of ['active', 'inactive', 'paused', 'disabled'] as const)
-        gauge.set({ state }, known ? (known.endpoints[state] ?? 0) : Number.NaN);
+        gauge.set({ state }, endpoints[state] ?? 0);
     });
   }
 

@@ -73,14 +73,12 @@ export class EventIntake {
     clearInterval(this.progress);
   }
 
-  /** Messages that wait in the stream, unread; undefined while NATS does not say. */
-  async lag(): Promise<number | undefined> {
-    try {
-      const info = await (await this.link.manager()).consumers.info(eventsStream, eventsConsumer);
-      return info.num_pending + info.num_ack_pending;
-    } catch {
-      return undefined;
-    }
+  /** Messages that wait in the stream, unread, or are being taken in. */
+  async lag(): Promise<number> {
+    const { num_pending: pending, num_ack_pending: inHand } = await (
+      await this.link.manager()
+    ).consumers.info(eventsStream, eventsConsumer);
+    return pending + inHand;
   }
 
   private async run(): Promise<void> {

@@ -178,6 +178,14 @@ export const fail = statement(
    returning target_id, endpoint_id`,
 );
 
+/** The job that sends to this URL of its own. */
+export const failTo = statement(
+  'webhooks.replay.fail_to',
+  `update webhooks.replay set status = 'failed', error = $3, finished_at = now(), lease_until = null
+   where space_id = $1 and target_id = $2 and status = 'running'
+   returning id, target_id, endpoint_id`,
+);
+
 export const cancel = statement(
   'webhooks.replay.cancel',
   `update webhooks.replay set status = 'cancelled', finished_at = now(), lease_until = null

@@ -267,6 +267,31 @@ describe('replays', () => {
     expect(await store.dispatch.claim(instance, room())).toEqual([]);
   });
 
+  it('T-112 ends when its receiver says 410, that of the webhook or the other URL', async () => {
+    logged(3);
+    const webhook = await store.webhook('spc_1');
+    const elsewhere = await store.replays.create('spc_1', webhook.id, spec({ url: 'https://staging.example/' }));
+    const [first] = await store.replays.take(1);
+    await store.replays.step(first as ReplayJob, { ...page(first as ReplayJob, 1), more: true });
+    const [sent] = await store.dispatch.claim(instance, room());
+    await store.dispatch.record(instance, [result(sent?.id ?? '', { kind: 'failed' }, { status: 410 })]);
+    await store.dispatch.turnOff(sent?.webhookId ?? '', 'gone');
+    expect(await store.replays.get('spc_1', webhook.id, elsewhere.id)).toMatchObject({
+      status: 'failed',
+      error: 'The receiver answered 410: it takes nothing',
+      finishedAt: expect.any(String) as string,
+    });
+    expect((await store.webhooks.get('spc_1', webhook.id))?.status).toBe('active');
+    const own = await store.replays.create('spc_1', webhook.id, spec());
+    await work();
+    const claimed = await store.dispatch.claim(instance, room(1));
+    await store.dispatch.record(instance, [result(claimed[0]?.id ?? '', { kind: 'failed' }, { status: 410 })]);
+    await store.dispatch.turnOff(webhook.id.slice('wh_'.length), 'gone');
+    expect(await store.replays.get('spc_1', webhook.id, own.id)).toMatchObject({ status: 'cancelled' });
+    expect(await store.replays.take(10)).toEqual([]);
+    expect(await store.dispatch.claim(instance, room())).toEqual([]);
+  });
+
   it('survives its worker, and is worked at by one at a time', async () => {
     logged(2);
     const webhook = await store.webhook('spc_1');

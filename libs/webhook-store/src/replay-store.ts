@@ -298,6 +298,15 @@ export async function cancelReplays(tx: Transaction, spaceId: string, webhook: s
   }
 }
 
+/** Ends the job that sends to a URL of its own: nobody will take anything there. */
+export async function failReplayTo(tx: Transaction, spaceId: string, target: string, error: string) {
+  const db = tx.inSpace(spaceId);
+  for (const ended of await db.query<EndedRow & { id: string }>(sql.failTo, [target, error])) {
+    await db.query(sql.cancelWaiting, [ended.id]);
+    await removeTarget(tx, spaceId, ended);
+  }
+}
+
 async function removeTarget(tx: Transaction, spaceId: string, { endpoint_id, target_id }: EndedRow): Promise<void> {
   if (target_id !== endpoint_id) await tx.inSpace(spaceId).query(sql.removeTarget, [target_id]);
 }

@@ -1,6 +1,7 @@
 import { about } from '../endpoint-health';
 import { endpointHeaders, endpointSecrets, endpointSignatureKeys } from '../endpoint-secrets';
 import { emitOperationalEvent } from '../operational-events';
+import { cancelReplays, failReplayTo } from '../replay-store';
 import { SealedByUnknownKey, type SecretBox } from '../secret-box';
 import { addVersion, cancelWaiting } from '../webhook-statements';
 import type { Endpoint, EndpointState } from './dispatch-store.types';
@@ -108,6 +109,9 @@ export function turnOffEndpoint(
       .query<TurnedOffRow>(switchOff, [webhookId, reason]);
     if (!off) return [];
     const db = tx.inSpace(spaceId(off.space_id));
+    if (off.parent_id !== null)
+      await failReplayTo(tx, spaceId(off.space_id), webhookId, 'The receiver answered 410: it takes nothing');
+    else await cancelReplays(tx, spaceId(off.space_id), webhookId);
     await db.query(cancelWaiting, [webhookId]);
     if (off.parent_id !== null) return [];
     await db.query(addVersion, [webhookId, off.sequence ?? 0, false, off.events, off.thin, off.filter]);

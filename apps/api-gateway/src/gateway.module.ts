@@ -26,6 +26,7 @@ import { OpenApiController } from './openapi/openapi.controller';
 import { ReadsController } from './resources/reads.controller';
 import { AccessRetention } from './retention/access-retention';
 import { RetentionRpc } from './retention/retention.rpc';
+import { SpacePurge } from './retention/space-purge';
 import type { GatewaySettings } from './settings';
 import { Spaces } from './spaces/spaces';
 import { SpacesRpc } from './spaces/spaces.rpc';
@@ -80,6 +81,7 @@ export class GatewayModule {
         Sessions,
         SpaceWebhooks,
         AccessRetention,
+        SpacePurge,
       ],
     };
   }

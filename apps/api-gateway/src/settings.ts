@@ -29,6 +29,8 @@ export const gatewaySettings = {
   admitConnections: setting.integer('ADMIT_CONNECTIONS', 8, { min: 1, max: 100 }),
   sessionLifetimeMs: setting.duration('SESSION_LIFETIME', '12h'),
   auditRetentionMs: setting.duration('AUDIT_RETENTION', '365d'),
+  /** How long what a deleted Space had is kept. */
+  spacePurgeAfterMs: setting.duration('SPACE_PURGE_AFTER', '7d'),
 } as const;
 
 export type GatewaySettings = SettingsOf<typeof gatewaySettings>;

@@ -49,6 +49,11 @@ export interface Operations {
     reply: { events: LoggedEvent[]; last: number; more: boolean };
   };
 
+  /**
+   * Whether anything is sent for the Space. Suspended: what is owed waits. Deleted, for good: what waits is cancelled, and no secret is
+   * left. CONFLICT for one that has been deleted.
+   */
+  'webhooks.space.put': { request: { spaceId: string; status: SpaceStatus }; reply: Record<string, never> };
   'webhooks.list': { request: { spaceId: string; query: ListQuery }; reply: ListReply };
   'webhooks.get': { request: { spaceId: string; id: string }; reply: Webhook };
   /** With an `Idempotency-Key` a repeat within 24 h gets the same reply; another input under the key is a CONFLICT. */

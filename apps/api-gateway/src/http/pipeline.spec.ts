@@ -51,6 +51,7 @@ describe('the gateway', () => {
     const note = (operation: string, request: unknown) => asked.push({ operation, request });
     services = await StandIn.start(nats.url, {
       'data.space.put': () => reply({}),
+      'webhooks.space.put': () => reply({}),
       'data.list': ({ request }) => {
         note('data.list', request);
         if (request.query.search.includes('boom')) throw new Error('select secret from somewhere');

@@ -18,11 +18,15 @@ const access = (n: number) => `
   select * from access.admit(sha256('key ${n}'), 1, null);
   insert into access.audit (actor, action, object) values ('test', 'write', '${n}');
 `;
+const spaceLife = (n: number) => `
+  insert into access.space (slug, name, owner_email, status, deletion_began_at, deleted_at, purged_at)
+    values ('ended-${n}', '', '', 'deleted', now(), now(), now());
+`;
 
 const chain: MigrationChain = {
   name: 'access',
   migrations,
-  writes: { Access1763600000000: access },
+  writes: { Access1763600000000: access, SpaceLife1763600800000: spaceLife },
   statementsFolder: path.join(__dirname, 'statements'),
 };
 

@@ -7,11 +7,11 @@ import {
   type SpaceStatus,
   type SpaceSummary,
 } from '@keyturn/contracts';
-import { Database, spaceId, spaceNumber, statement } from '@keyturn/platform/database';
+import { Database, spaceId, spaceNumber, statement, type Statement } from '@keyturn/platform/database';
 import { RpcClient } from '@keyturn/platform/rpc';
 import { isSlug } from '../access/host-label';
 import { Accounts, checkEmail, checkPassword } from '../accounts/accounts';
-import { Audit, type Actor } from '../audit/audit';
+import { Audit, type Actor, type Deed } from '../audit/audit';
 
 interface SpaceRow {
   id: string;
@@ -21,9 +21,11 @@ interface SpaceRow {
   owner_email: string;
   created_at: Date;
   ready: boolean;
+  ending: boolean;
 }
 
-const columns = 'id, slug, name, status, owner_email, created_at, ready_at is not null as ready';
+const columns = `id, slug, name, status, owner_email, created_at, ready_at is not null as ready,
+  deletion_began_at is not null as ending`;
 const insert = statement(
   'access.space.insert',
   `insert into access.space (slug, name, owner_email) values ($1, $2, $3)
@@ -43,8 +45,25 @@ const makeReady = statement(
 );
 const setStatus = statement(
   'access.space.set_status',
-  `update access.space set status = $2 where id = $1 and status <> 'deleted' returning ${columns}`,
+  `update access.space set status = $2, deleted_at = case when $2 = 'deleted' then now() end
+   where id = $1 and status <> 'deleted' returning ${columns}`,
 );
+const beginDeletion = statement(
+  'access.space.begin_deletion',
+  `update access.space set status = 'suspended', deletion_began_at = coalesce(deletion_began_at, now())
+   where id = $1 and status <> 'deleted' returning ${columns}`,
+);
+/** One after the other: what the services were told last is what stands here. */
+const oneAtATime = statement(
+  'access.space.one_at_a_time',
+  `select pg_advisory_xact_lock(hashtext('keyturn.space.' || $1::text))`,
+);
+const byId = statement('access.space.by_id', `select ${columns} from access.space where id = $1`);
+const notActive = statement(
+  'access.space.not_active',
+  `select id from access.space where status <> 'active' and purged_at is null order by id`,
+);
+
 export interface NewSpace {
   readonly name: string;
   readonly slug: string;
@@ -53,7 +72,7 @@ export interface NewSpace {
 }
 
 const reason = 'Spaces themselves are managed';
-/** Long enough for a data-service that is busy applying events. */
+/** Long enough for a data-service that is busy applying events, and for the end of what waits. */
 const putDeadlineMs = 5_000;
 
 /** The Spaces: who owns them and whether their keys open anything. */
@@ -99,29 +118,81 @@ export class Spaces {
     return summary(row);
   }
 
-  /** Its keys are refused at once, and its events no longer taken. */
+  /** Its keys are refused at once, its events no longer taken, and nothing is sent. */
   async suspend(slug: string, actor: Actor): Promise<SpaceSummary> {
-    const { id } = await this.bySlug(slug);
-    const suspended = await this.mark(id, 'suspended', { actor, action: 'space.suspended', object: id });
-    await this.tellDataService(id, 'suspended');
-    return suspended;
+    return this.alone(slug, async ({ id, ending }) => {
+      if (ending) throw ends(slug);
+      const suspended = await this.mark(id, 'suspended', { actor, action: 'space.suspended', object: id });
+      await this.tell(id, 'suspended');
+      return suspended;
+    });
   }
 
   /** Its events are taken before its keys open anything: who reads again sees what is published again. */
   async resume(slug: string, actor: Actor): Promise<SpaceSummary> {
-    const { id } = await this.bySlug(slug);
-    await this.tellDataService(id, 'active');
-    return this.mark(id, 'active', { actor, action: 'space.resumed', object: id });
+    return this.alone(slug, async ({ id, ending }) => {
+      if (ending) throw ends(slug);
+      await this.tell(id, 'active');
+      return this.mark(id, 'active', { actor, action: 'space.resumed', object: id });
+    });
   }
 
-  /** Suspended first, so that nothing opens it any more, and gone only when data-service knows: until then it can be repeated. */
+  /**
+   * Suspended first, so that nothing opens it any more, and gone only when the other services know: until then it can be
+   * repeated, and retention does so.
+   */
   async delete(slug: string, confirm: string, actor: Actor): Promise<{ id: string; deleted: true }> {
     if (confirm !== slug) throw validationError('confirm', `confirm must repeat the slug of the Space: ${slug}`);
-    const { id, status } = await this.bySlug(slug);
-    if (status === 'active') await this.mark(id, 'suspended', { actor, action: 'space.suspended', object: id });
-    await this.tellDataService(id, 'deleted');
+    return this.alone(slug, async ({ id, status }) => {
+      const deed = { actor, action: 'space.suspended', object: id };
+      await this.change(beginDeletion, id, [], status === 'active' ? deed : undefined);
+      await this.finishDeletion(id, slug, actor);
+      return { id, deleted: true };
+    });
+  }
+
+  /**
+   * Says again what other services may have missed of Spaces that are not active, because they were away, were set back, or did not
+   * ask for it yet; and finishes deletions that broke off. How many Spaces that were.
+   */
+  async tellAgain(until: number): Promise<number> {
+    const rows = await this.database.acrossSpaces(reason).query<{ id: string }>(notActive);
+    let told = 0;
+    for (const { id: number } of rows) {
+      if (Date.now() >= until) break;
+      const id = spaceId(number);
+      await this.holding(id, async () => {
+        const [row] = await this.database.acrossSpaces(reason).query<SpaceRow>(byId, [number]);
+        if (!row || row.status === 'active') return;
+        if (row.status === 'suspended' && row.ending) await this.finishDeletion(id, row.slug, 'admin');
+        else await this.tell(id, row.status);
+        told++;
+      });
+    }
+    return told;
+  }
+
+  private async finishDeletion(id: string, slug: string, actor: Actor): Promise<void> {
+    await this.tell(id, 'deleted');
     await this.mark(id, 'deleted', { actor, action: 'space.deleted', object: id, detail: { slug } });
-    return { id, deleted: true };
+  }
+
+  /** Works on a Space as it is when nobody else changes its state. */
+  private async alone<T>(slug: string, work: (space: SpaceSummary & { ending: boolean }) => Promise<T>): Promise<T> {
+    const { id } = await this.bySlug(slug);
+    return this.holding(id, async () => {
+      const row = await this.find(slug);
+      if (!row || spaceId(row.id) !== id) throw notFound(`There is no Space "${slug}"`);
+      return work({ ...summary(row), ending: row.ending });
+    });
+  }
+
+  private holding<T>(id: string, work: () => Promise<T>): Promise<T> {
+    // The lock alone is this transaction's: each step commits by itself.
+    return this.database.transaction('one change of a Space’s state at a time', async (tx) => {
+      await tx.acrossSpaces(reason).query(oneAtATime, [spaceNumber(id)]);
+      return work();
+    });
   }
 
   private async find(slug: string): Promise<SpaceRow | undefined> {
@@ -137,13 +208,31 @@ export class Spaces {
     return found;
   }
 
-  private async mark(id: string, status: SpaceStatus, deed: Parameters<Audit['record']>[2]): Promise<SpaceSummary> {
+  private mark(id: string, status: SpaceStatus, deed: Deed): Promise<SpaceSummary> {
+    return this.change(setStatus, id, [status], deed);
+  }
+
+  private change(
+    sql: Statement,
+    id: string,
+    values: readonly unknown[],
+    deed: Deed | undefined,
+  ): Promise<SpaceSummary> {
     return this.database.transaction('a Space changes its state with its entry in the log', async (tx) => {
-      const [row] = await tx.acrossSpaces(reason).query<SpaceRow>(setStatus, [spaceNumber(id), status]);
+      const [row] = await tx.acrossSpaces(reason).query<SpaceRow>(sql, [spaceNumber(id), ...values]);
       if (!row) throw notFound(`There is no Space ${id}`);
-      await this.audit.record(tx, id, deed);
+      if (deed) await this.audit.record(tx, id, deed);
       return summary(row);
     });
+  }
+
+  /** Whoever has something of the Space; one that is away does not keep the other from hearing of it. */
+  private async tell(id: string, status: SpaceStatus): Promise<void> {
+    const answers = await Promise.allSettled([
+      this.tellDataService(id, status),
+      this.rpc.request('webhooks.space.put', { spaceId: id, status }, { deadlineMs: putDeadlineMs }),
+    ]);
+    for (const answer of answers) if (answer.status === 'rejected') throw answer.reason;
   }
 
   private async tellDataService(id: string, status: SpaceStatus): Promise<void> {
@@ -152,6 +241,8 @@ export class Spaces {
 }
 
 const taken = (slug: string) => new ApiError('CONFLICT', `There is a Space "${slug}" already`);
+const ends = (slug: string) =>
+  new ApiError('CONFLICT', `The deletion of the Space "${slug}" has begun: repeat it, to finish it`);
 
 function summary({ id, slug, name, status, owner_email, created_at }: SpaceRow): SpaceSummary {
   return { id: spaceId(id), slug, name, status, ownerEmail: owner_email, createdAt: created_at.toISOString() };

@@ -1,8 +1,8 @@
-import { statement, type Database, type Statement } from './database';
+import { statement, type Database, type Statement, type Transaction } from './database';
 import { isUnavailable } from './failure';
-import { spaceId } from './space-id';
+import { spaceId, spaceNumber } from './space-id';
 
-/** How a schema forgets the Spaces that have ended. `$1` is the Space, but for `due`. */
+/** How a schema forgets the Spaces that have ended. `$1` is the Space's number, but for `due`. */
 export interface PurgePlan {
   /** Spaces that ended before `$1`, as `space_id`. */
   readonly due: Statement;
@@ -58,22 +58,24 @@ async function purgeSpace(database: Database, plan: PurgePlan, space: string, un
   for (const step of plan.steps) {
     for (let gone = batch; gone >= batch;) {
       if (Date.now() >= until) return { rows, ended: false };
-      const removed = await inLockedSpace(database, plan, space, step, [batch]);
+      const removed = await inLockedSpace(database, plan, space, (tx) => tx.inSpace(space).query(step, [batch]));
       if (removed === undefined) return { rows, ended: false };
       gone = Number((removed[0] as { gone?: unknown } | undefined)?.gone ?? 0);
       rows += gone;
     }
   }
   await plan.elsewhere?.(space);
-  return { rows, ended: Boolean((await inLockedSpace(database, plan, space, plan.end, []))?.length) };
+  const ended = await inLockedSpace(database, plan, space, (tx) =>
+    tx.acrossSpaces('a Space’s own row').query(plan.end, [spaceNumber(space)]),
+  );
+  return { rows, ended: Boolean(ended?.length) };
 }
 
 /** Undefined where another run has the Space in its hands, or is done with it. */
-function inLockedSpace(database: Database, plan: PurgePlan, space: string, sql: Statement, values: readonly unknown[]) {
+function inLockedSpace<T>(database: Database, plan: PurgePlan, space: string, work: (tx: Transaction) => Promise<T>) {
   return database.transaction('of two runs at once one has the Space', async (tx) => {
-    await tx.acrossSpaces('a setting of this transaction').query(impatience);
-    const db = tx.inSpace(space);
-    if ((await db.query(plan.lock)).length === 0) return undefined;
-    return db.query(sql, values);
+    const queries = tx.acrossSpaces('a Space’s own row, and a setting of this transaction');
+    await queries.query(impatience);
+    return (await queries.query(plan.lock, [spaceNumber(space)])).length === 0 ? undefined : work(tx);
   });
 }

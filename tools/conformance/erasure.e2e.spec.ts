@@ -8,6 +8,7 @@ import { runCommandLine } from '../keyturn/command-line';
 import { Door } from './door';
 import { Receivers } from './receivers';
 import { TestSpace } from './space';
+import { tablesWith } from './stored-text';
 
 jest.setTimeout(120_000);
 
@@ -75,22 +76,7 @@ describe('a record that is erased', () => {
 
   /** In which tables of any schema, and in which files of JetStream, the name stands. */
   async function traces(): Promise<string[]> {
-    const found: string[] = [];
-    const { rows } = await sql.query<{ table: string; bytes: string[] }>(
-      `select c.oid::regclass::text as table,
-              array(select quote_ident(attname) from pg_attribute a
-                    where a.attrelid = c.oid and a.attnum > 0 and not attisdropped and atttypid = 'bytea'::regtype) as bytes
-       from pg_class c join pg_namespace n on n.oid = relnamespace
-       where relkind = 'r' and nspname in ('access', 'data', 'webhooks')`,
-    );
-    for (const { table, bytes } of rows) {
-      const texts = ['r::text', ...bytes.map((column) => `encode(r.${column}, 'escape')`)].join(` || `);
-      const hit = await sql.query(
-        `select from ${table} r where position(lower($1) in lower(concat(${texts.replaceAll(' || ', ', ')}))) > 0 limit 1`,
-        [name],
-      );
-      if (hit.rowCount) found.push(table);
-    }
+    const found = await tablesWith(sql, name);
     const folder = system.nats.storeDir;
     for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {
       const file = path.join(entry.parentPath, entry.name);

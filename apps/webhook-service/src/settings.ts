@@ -20,6 +20,8 @@ export const webhookServiceSettings = {
   handshake: setting.flag('WEBHOOK_HANDSHAKE', false),
   /** How long deliveries and their attempts are kept (T-118). */
   retentionMs: setting.duration('WEBHOOK_RETENTION', '30d'),
+  /** How long what a deleted Space had is kept. */
+  spacePurgeAfterMs: setting.duration('SPACE_PURGE_AFTER', '7d'),
   /** Connections for lists, of each of the two kinds. */
   listConnections: setting.integer('WEBHOOK_LIST_CONNECTIONS', 4, { min: 1, max: 100 }),
 } as const;

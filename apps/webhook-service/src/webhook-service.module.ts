@@ -12,6 +12,7 @@ import { ReplaysController } from './replays/replays.controller';
 import { ReplaysService } from './replays/replays.service';
 import { RetentionController } from './retention/retention.controller';
 import type { WebhookServiceSettings } from './settings';
+import { SpacesController } from './spaces/spaces.controller';
 import { ReceiverConsent } from './webhooks/consent';
 import { DeliveriesController } from './webhooks/deliveries.controller';
 import { WebhookHints } from './webhooks/webhook-hints';
@@ -24,6 +25,7 @@ import { WebhooksService } from './webhooks/webhooks.service';
     DeliveriesController,
     ReplaysController,
     RetentionController,
+    SpacesController,
     WebhookOperationsController,
   ],
   providers: [

@@ -49,7 +49,7 @@ const suspects = statement(
   `select s.endpoint_id, s.failing_since, s.warned, s.consecutive_failures,
           coalesce(h.attempts, 0)::int as attempts, coalesce(h.failures, 0)::int as failures
    from webhooks.endpoint_state s
-   join webhooks.endpoint e on e.id = s.endpoint_id and e.status = 'active' and e.parent_id is null
+   join webhooks.endpoint e on e.id = s.endpoint_id and e.status = 'active' and not e.suspended and e.parent_id is null
    cross join lateral (
      select sum(attempts) as attempts, sum(failures) as failures from webhooks.endpoint_hour
      where endpoint_id = s.endpoint_id and hour > now() - interval '24 hours'
@@ -92,7 +92,7 @@ const disable = statement(
   `with off as (
      update webhooks.endpoint
      set disabled_reason = $2, disabled_at = now(), revision = revision + 1, updated_at = greatest(now(), updated_at + interval '1 ms')
-     where id = $1 and status = 'active'
+     where id = $1 and status = 'active' and not suspended
      returning id, space_id, name, url
    ), probed as (
      update webhooks.endpoint_state set probe_at = now() + $3::int * interval '1 ms', warned = 0

@@ -33,6 +33,8 @@ export { maxReplayWaiting, ReplayStore, type LogPage, type NewReplay, type Repla
 export { acceptErased, eraseRecord, type ErasedDeliveries, type ErasedRecord } from './erasure';
 export { reseal } from './reseal';
 export { dropOldDeliveries } from './retention';
+export { putSpace } from './space-life';
+export { purgeEndedSpaces } from './space-purge';
 export { SealedByUnknownKey, SecretBox, secretContext } from './secret-box';
 export {
   newSigningSecret,

@@ -12,10 +12,10 @@ export const insertTarget = statement(
   `with made as (
      insert into webhooks.endpoint (space_id, parent_id, name, url, events, secret_enc, signature_scheme,
                                     previous_scheme_until, signature_key_enc, ordering, retry_schedule, thin, rate_limit, verified_at,
-                                    allowed_rate)
+                                    allowed_rate, suspended)
      select space_id, id, 'Replay of wh_' || id, $3, events, secret_enc, signature_scheme,
             previous_scheme_until, signature_key_enc, ordering, retry_schedule, thin, $4::int,
-            case when $5::boolean then now() end, $6::int
+            case when $5::boolean then now() end, $6::int, suspended
      from webhooks.endpoint where space_id = $1 and id = $2
      returning id
    ), stated as (

@@ -4,6 +4,7 @@ import { eventColumns } from './event-columns';
 import type { ListDatabases } from './list-databases';
 import { RecordOrder } from './record-order';
 import { ensureDays, isMissingDay } from './days';
+import { lockSpace } from './space-life';
 import { replayNumber, webhookNumber } from './wire-ids';
 import {
   ApiError,
@@ -130,6 +131,8 @@ export class ReplayStore {
     try {
       return await this.database.transaction('a job and its target are made together', async (tx) => {
         const db = tx.inSpace(spaceId);
+        // A target is an endpoint like others: it is suspended with its Space, and none is made when that has ended.
+        await lockSpace(tx, spaceId);
         const apart = replay.url !== null && !replay.dryRun;
         const [target] = apart
           ? await db.query<{ id: string }>(sql.insertTarget, [

@@ -52,6 +52,10 @@ export class StoreFixture {
     );
   }
 
+  get url(): string {
+    return this.fresh.url;
+  }
+
   async close(): Promise<void> {
     await Promise.all([this.database, this.lists.walk, this.lists.scan].map((database) => database.close()));
     await this.fresh.drop();

@@ -54,5 +54,5 @@ export async function reorder(
 /** Nothing is sent any more, neither what waits nor what a replay would bring. */
 export async function endDeliveries(tx: Transaction, spaceId: string, number: string): Promise<void> {
   await cancelReplays(tx, spaceId, number);
-  await tx.inSpace(spaceId).query(sql.cancelWaiting, [number]);
+  await tx.inSpace(spaceId).query(sql.cancelWaiting, [number, null]);
 }

@@ -8,12 +8,6 @@ const columns = `id, space_id, name, url, events, is_active, status, disabled_re
   signature_scheme, case when previous_scheme_until > now() then previous_scheme_until end as previous_scheme_until,
   signature_public_key, public_keys_id, handshake, verified_at, allowed_rate, created_at, updated_at`;
 
-/** Whoever counts against a quota of the Space holds this row. */
-export const lockSpace = statement(
-  'webhooks.space.lock',
-  `insert into webhooks.space (space_id) values ($1) on conflict (space_id) do update set space_id = excluded.space_id`,
-);
-
 export const count = statement(
   'webhooks.endpoint.count',
   `select count(*)::int as endpoints from webhooks.endpoint
@@ -25,9 +19,9 @@ export const insert = statement(
   `with made as (
      insert into webhooks.endpoint (space_id, name, url, events, secret_enc, is_active, rate_limit, ordering, retry_schedule, thin, filter,
                                     headers_enc, header_names, signature_scheme, signature_key_enc, signature_public_key, public_keys_id,
-                                    handshake, verified_at, allowed_rate)
+                                    handshake, verified_at, allowed_rate, suspended)
      values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,
-             case when $14 = 'v1a' then gen_random_uuid() end, $17, case when $18::boolean then now() end, $19)
+             case when $14 = 'v1a' then gen_random_uuid() end, $17, case when $18::boolean then now() end, $19, $21)
      returning *
    ), stated as (
      insert into webhooks.endpoint_state (endpoint_id) select id from made
@@ -108,20 +102,22 @@ export const remove = statement(
    returning id`,
 );
 
-/** Ends what waits of an endpoint; what is on its way ends when its dispatcher reports. */
+/** Ends what waits of an endpoint, $3 of it or all; what is on its way ends when its dispatcher reports. */
 export const cancelWaiting = statement(
   'webhooks.endpoint.cancel_waiting',
   `with waiting as materialized (
      select delivery_id from webhooks.queue where space_id = $1 and endpoint_id = $2 and state <> 'leased'
-     order by delivery_id for update
+     order by delivery_id limit $3 for update
    ), gone as (
      delete from webhooks.queue q using waiting w where q.delivery_id = w.delivery_id and q.state <> 'leased'
      returning q.delivery_id, q.day, q.status_before
+   ), ended as (
+     update webhooks.delivery d
+     set status = coalesce(gone.status_before, 'cancelled'), troubled = d.troubled or gone.status_before is distinct from 'success',
+         next_retry_at = null
+     from gone where d.id = gone.delivery_id and d.day = gone.day
    )
-   update webhooks.delivery d
-   set status = coalesce(gone.status_before, 'cancelled'), troubled = d.troubled or gone.status_before is distinct from 'success',
-       next_retry_at = null
-   from gone where d.id = gone.delivery_id and d.day = gone.day`,
+   select count(*)::int as gone from gone`,
 );
 
 /** One more test call, if the last minute has room for it: else how long until it has. */

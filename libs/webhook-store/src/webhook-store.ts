@@ -2,6 +2,7 @@ import type { Consent } from './consent';
 import { KeptReplies, type Idempotency } from './kept-replies';
 import type { ListDatabases } from './list-databases';
 import { publicKeys } from './public-keys';
+import { lockSpace } from './space-life';
 import { secretContext, type SecretBox } from './secret-box';
 import { newSignatureKeyPair } from './signature-key';
 import {
@@ -80,7 +81,7 @@ export class WebhookStore {
   ): Promise<R> {
     return this.database.transaction('a quota is counted under its Space, then used', async (tx) => {
       const db = tx.inSpace(spaceId);
-      await db.query(sql.lockSpace);
+      const status = await lockSpace(tx, spaceId);
       const earlier = idempotency && (await this.replies.find<R>(tx, spaceId, idempotency));
       if (earlier) return earlier;
       const [counted] = await db.query<{ endpoints: number }>(sql.count);
@@ -90,6 +91,7 @@ export class WebhookStore {
         ...this.rows.insertValues(spaceId, webhook),
         ...consentValues(webhook, consent),
         position,
+        status === 'suspended',
       ]);
       if (webhook.ordering === 'record') await db.query(sql.track, [position]);
       const reply = show(this.rows.stored(row as EndpointRow));
@@ -206,12 +208,12 @@ export class WebhookStore {
     });
   }
 
-  /** Takes one of the Space's test calls of this minute, or says by a 429 when the next is free. */
+  /** Takes one of the Space's test calls of this minute, or says by a 429 when the next is free. Nothing is sent for a suspended one. */
   async takeTest(spaceId: string, quota: number): Promise<void> {
     await this.database.transaction('a quota is counted under its Space, then used', async (tx) => {
-      const db = tx.inSpace(spaceId);
-      await db.query(sql.lockSpace);
-      const [row] = await db.query<{ taken: boolean; wait_seconds: number }>(sql.takeTest, [quota]);
+      if ((await lockSpace(tx, spaceId)) === 'suspended')
+        throw new ApiError('CONFLICT', 'The Space is suspended: nothing is sent for it');
+      const [row] = await tx.inSpace(spaceId).query<{ taken: boolean; wait_seconds: number }>(sql.takeTest, [quota]);
       if (row && !row.taken)
         throw new ApiError('RATE_LIMIT_EXCEEDED', `A Space may send ${quota} test events and handshakes a minute`, {
           retryAfterSeconds: Math.max(1, Math.ceil(row.wait_seconds)),

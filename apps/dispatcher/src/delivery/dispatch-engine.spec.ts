@@ -395,6 +395,34 @@ describe('what an owner chooses', () => {
     await waitFor('their records', async () => (await system.deliveries()).every(({ status }) => status === 'success'));
   });
 
+  it('whose Space is suspended gets nothing more, of what a dispatcher holds for it neither; then the rest, once each', async () => {
+    const mine = await receiver();
+    const webhook = await system.webhook(mine.url, { rateLimit: 1 });
+    system.dispatcher();
+    await system.publish(...system.events(3));
+    await waitFor('the first', () => mine.requests.length > 0);
+    const put = async (status: 'active' | 'suspended') => {
+      for (const id of await putSpace(system.database, 'spc_1', status)) system.hint(`wh_${id}`);
+    };
+    await put('suspended');
+    const waiting = async () => (await system.deliveries()).filter(({ state }) => state !== null);
+    await waitFor('nobody to hold any of it', async () => (await waiting()).every(({ state }) => state === 'ready'));
+    const sent = mine.requests.length;
+    expect((await waiting()).map(({ status, attempts }) => `${status} ${attempts}`)).toEqual(
+      Array.from({ length: 3 - sent }, () => 'pending 0'),
+    );
+    const other = await receiver();
+    await system.webhook(other.url, {}, 'spc_2');
+    await system.publish(system.event({}, 'spc_2'));
+    await waitFor('another Space', () => other.requests.length === 1);
+    expect(mine.requests).toHaveLength(sent);
+    await put('active');
+    await waitFor('all three', async () => (await system.deliveries()).every(({ status }) => status === 'success'));
+    expect(new Set(mine.requests.map(({ headers }) => headers['webhook-id'])).size).toBe(3);
+    expect(mine.requests).toHaveLength(3);
+    expect(webhook.status).toBe('active');
+  });
+
   it('a rate is held within 5 % over two dispatchers', async () => {
     const mine = await receiver();
     await system.webhook(mine.url, { rateLimit: 40 });

@@ -90,7 +90,7 @@ export class DispatchMetrics {
     );
     metrics.gauge('webhook_endpoints', 'Endpoints, by state.', ['state'], async (gauge) => {
       const { endpoints } = await figures();
-      for (const state of ['active', 'inactive', 'paused', 'disabled'] as const)
+      for (const state of ['active', 'inactive', 'paused', 'disabled', 'suspended'] as const)
         gauge.set({ state }, endpoints[state] ?? 0);
     });
   }

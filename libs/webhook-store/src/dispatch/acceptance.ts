@@ -89,7 +89,7 @@ const accept = statement(
      returning id, day, endpoint_id, space_id, message_id, sequence, resource, record_id, thin, status
    ), lanes as materialized (
      select e.id, e.revision, e.ordering = 'record' as in_order,
-            e.status = 'active' and e.send_rate is null and e.ordering = 'none'
+            e.status = 'active' and not e.suspended and e.send_rate is null and e.ordering = 'none'
               and (s.hold_until is null or s.hold_until <= now())
               and not exists (select from webhooks.queue w where w.state = 'ready' and w.endpoint_id = e.id) as open,
             coalesce(($17::jsonb ->> e.id::text)::int, $16::int) as room

@@ -93,6 +93,24 @@ describe('room and turns', () => {
     expect(seen.size).toBe(webhooks.length);
   });
 
+  it('endpoints that get nothing now hide nobody behind them, however many there are', async () => {
+    await store.database.acrossSpaces('a test makes many').query({
+      name: 'test.many_paused',
+      text: `with made as (
+               insert into webhooks.endpoint (space_id, name, url, events, paused, suspended)
+               select 1, 'Many', 'https://example.com', '{file.updated}', n % 2 = 0, n % 2 = 1 from generate_series(1, 1500) n
+               returning id, space_id
+             )
+             insert into webhooks.queue (delivery_id, day, endpoint_id, space_id, message_id, resource, record_id, thin, state,
+                                         due_at, reason)
+             select -id, current_date, id, space_id, 'evt_' || id, 'file', 1, false, 'ready', now(), 'first' from made`,
+    });
+    await store.webhook('spc_2');
+    const instance = await store.instance();
+    await store.dispatch.accept(instance, store.events('spc_2', 1), room(0));
+    expect(await store.dispatch.claim(instance, room(10))).toHaveLength(1);
+  });
+
   it('two instances never hold the same delivery', async () => {
     await Promise.all(Array.from({ length: 10 }, () => store.webhook('spc_1')));
     const [one, two] = await Promise.all([store.instance(), store.instance()]);

@@ -24,11 +24,14 @@ const promote = statement(
 const claim = statement(
   'webhooks.claim',
   `with recursive lanes as (
-     (select endpoint_id, 1 as place from webhooks.queue
+     (select endpoint_id, 1::bigint as place from webhooks.queue
       where state = 'ready' and endpoint_id > $5::bigint order by endpoint_id limit 1)
      union all
      select (select q.endpoint_id from webhooks.queue q where q.state = 'ready' and q.endpoint_id > lanes.endpoint_id
-             order by q.endpoint_id limit 1), lanes.place + 1
+             order by q.endpoint_id limit 1),
+            -- Those that get nothing now are passed by, or what they hold would hide who comes behind them.
+            lanes.place + (select count(*) from webhooks.endpoint e
+                           where e.id = lanes.endpoint_id and e.status = 'active' and not e.suspended)
      from lanes where lanes.endpoint_id is not null and lanes.place <= 1000
    ), open as materialized (
      select e.id, e.revision, e.send_rate as rate_limit, e.status = 'disabled' as probed,
@@ -37,8 +40,9 @@ const claim = statement(
      from lanes
      join webhooks.endpoint e on e.id = lanes.endpoint_id
      left join webhooks.endpoint_state s on s.endpoint_id = e.id
-     where (e.status = 'active' and (s.hold_until is null or s.hold_until <= now()))
-        or (e.status = 'disabled' and e.is_active and s.probe_at <= now())
+     where not e.suspended
+       and ((e.status = 'active' and (s.hold_until is null or s.hold_until <= now()))
+            or (e.status = 'disabled' and e.is_active and s.probe_at <= now()))
    ), pace as materialized (
      select s.endpoint_id, greatest(s.next_send_at, now()) as begins, o.rate_limit
      from open o join webhooks.endpoint_state s on s.endpoint_id = o.id
@@ -110,7 +114,7 @@ const nextDue = statement(
      join webhooks.endpoint e on e.id = lanes.endpoint_id
      left join webhooks.endpoint_state s on s.endpoint_id = e.id
      where (e.status = 'active' or (e.status = 'disabled' and e.is_active and s.probe_at is not null))
-       and not e.id = any($1::bigint[])
+       and not e.suspended and not e.id = any($1::bigint[])
    )
    select extract(epoch from least(
             (select min(at) from open),

@@ -121,7 +121,8 @@ export interface ClaimedDelivery extends AcceptedDelivery {
   readonly dueSinceMs: number;
 }
 
-export type EndpointState = 'active' | 'inactive' | 'paused' | 'disabled' | 'deleted';
+/** `suspended`: its Space is, whatever else it would be. */
+export type EndpointState = 'active' | 'inactive' | 'paused' | 'disabled' | 'suspended' | 'deleted';
 
 export interface Endpoint {
   readonly id: string;

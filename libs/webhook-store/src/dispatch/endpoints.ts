@@ -8,9 +8,12 @@ import type { Endpoint, EndpointState } from './dispatch-store.types';
 import type { SignatureScheme } from '@keyturn/contracts';
 import { spaceId, statement, type Database, type Queries } from '@keyturn/platform/database';
 
+/** As it is to those who send. */
+export const stateOf = `case when suspended and status in ('active', 'paused', 'disabled') then 'suspended' else status end`;
+
 const read = statement(
   'webhooks.endpoints.read',
-  `select id, space_id, revision, status, url, verified_at is not null as verified, secret_enc, retry_schedule, ordering, rate_limit, headers_enc,
+  `select id, space_id, revision, ${stateOf} as status, url, verified_at is not null as verified, secret_enc, retry_schedule, ordering, rate_limit, headers_enc,
           case when previous_secret_until > now() then previous_secret_enc end as previous_secret_enc,
           case when previous_secret_until > now() then previous_secret_until end as previous_secret_until,
           signature_scheme, case when previous_scheme_until > now() then previous_scheme_until end as previous_scheme_until,
@@ -112,7 +115,7 @@ export function turnOffEndpoint(
     if (off.parent_id !== null)
       await failReplayTo(tx, spaceId(off.space_id), webhookId, 'The receiver answered 410: it takes nothing');
     else await cancelReplays(tx, spaceId(off.space_id), webhookId);
-    await db.query(cancelWaiting, [webhookId]);
+    await db.query(cancelWaiting, [webhookId, null]);
     if (off.parent_id !== null) return [];
     await db.query(addVersion, [webhookId, off.sequence ?? 0, false, off.events, off.thin, off.filter]);
     const figures = { failingSince: null, consecutiveFailures: null, attemptsLastDay: null, failuresLastDay: null };

@@ -1,3 +1,4 @@
+import { stateOf } from './endpoints';
 import type { EndpointState, QueueFigures } from './dispatch-store.types';
 import { statement, type Queries } from '@keyturn/platform/database';
 
@@ -11,7 +12,7 @@ const mostCountedScheduled = 5_000;
 
 /** Takes deliveries now, so far as its owner and its receiver are concerned. A rate is used up to within moments of being free again. */
 const willing = `
-  e.status = 'active'
+  e.status = 'active' and not e.suspended
   and (s.endpoint_id is null
        or (coalesce(s.hold_until <= now(), true) and s.failing_since is null
            and (e.send_rate is null or coalesce(s.next_send_at <= now() - interval '2 s', true))))`;
@@ -69,7 +70,7 @@ const dueNow = statement(
 
 const endpointStates = statement(
   'webhooks.endpoints.states',
-  `select status, count(*) as count from webhooks.endpoint where deleted_at is null group by status`,
+  `select ${stateOf} as status, count(*) as count from webhooks.endpoint where deleted_at is null group by 1`,
 );
 
 export async function queueFigures(db: Queries): Promise<QueueFigures> {

@@ -1,6 +1,6 @@
 import { RecordOrder } from '../record-order';
 import { cancelWaiting as cancelReplayed, leftOver } from '../replay-statements';
-import { cancelWaiting } from '../webhook-statements';
+import { endWaiting } from '../space-life';
 import { spaceId, statement, type Database, type Queries } from '@keyturn/platform/database';
 
 /** What was erased while its dispatcher had it, and came back by that one's death. */
@@ -15,7 +15,7 @@ const endErased = statement(
    from gone where d.id = gone.delivery_id and d.day = gone.day`,
 );
 
-/** Endpoints that are off and still have something waiting: a dispatcher was writing while they were switched off. */
+/** Endpoints that are off and still have something waiting: a dispatcher was writing while they were switched off, or that broke off. */
 const stranded = statement(
   'webhooks.queue.stranded',
   `with recursive lanes as (
@@ -30,6 +30,8 @@ const stranded = statement(
 );
 
 const sweepEveryMs = 5_000;
+/** However much is stranded: the beat that sweeps also keeps the lease. */
+const strandedMs = 500;
 
 /** What follows from something that is committed, and what makes good for it where that did not come about. */
 export class Upkeep {
@@ -75,8 +77,9 @@ export class Upkeep {
   /** Makes good for what a process left half done when it died, or what two did at once. */
   private async sweep(): Promise<void> {
     this.tellReady(await this.order.sweep(this.gapPatienceMs));
+    const until = Date.now() + strandedMs;
     for (const { id, space_id } of await this.db.query<{ id: string; space_id: string }>(stranded))
-      await this.database.inSpace(spaceId(space_id)).query(cancelWaiting, [id]);
+      await endWaiting(this.database, spaceId(space_id), id, until);
     await this.db.query(endErased);
     for (const { id, space_id } of await this.db.query<{ id: string; space_id: string }>(leftOver))
       await this.database.inSpace(spaceId(space_id)).query(cancelReplayed, [id]);

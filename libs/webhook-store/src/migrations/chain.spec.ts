@@ -34,6 +34,10 @@ const replays = (n: number) => `
 `;
 
 const intake = (n: number) => `update webhooks.intake set stream_created = now(), sequence = ${n}, noted_at = now();`;
+const spaceLife = (n: number) => `
+  insert into webhooks.space (space_id, status, deleted_at) values (${n} + 1000, 'deleted', now());
+  update webhooks.endpoint set suspended = true where space_id = ${n};
+`;
 
 const chain: MigrationChain = {
   name: 'webhooks',
@@ -43,6 +47,7 @@ const chain: MigrationChain = {
     RecordOrder1763600100000: recordOrder,
     Replays1763600300000: replays,
     Intake1763600650000: intake,
+    SpaceLife1763600800000: spaceLife,
   },
   statementsFolder: path.join(__dirname, 'statements'),
 };

@@ -12,6 +12,7 @@ import { Intake1763600650000 } from './1763600650000-intake';
 import { DaysByTheirName1763600700000 } from './1763600700000-days-by-their-name';
 import { FiltersOfAnEvent1763600750000 } from './1763600750000-filters-of-an-event';
 import { QueueInOrder1763600790000 } from './1763600790000-queue-in-order';
+import { SpaceLife1763600800000 } from './1763600800000-space-life';
 
 /** In order; forward only. */
 export const webhookMigrations: readonly MigrationClass[] = [
@@ -28,4 +29,5 @@ export const webhookMigrations: readonly MigrationClass[] = [
   DaysByTheirName1763600700000,
   FiltersOfAnEvent1763600750000,
   QueueInOrder1763600790000,
+  SpaceLife1763600800000,
 ];

@@ -63,7 +63,7 @@ const warn = statement(
   'webhooks.health.warn',
   `update webhooks.endpoint_state s set warned = $2
    from webhooks.endpoint e
-   where s.endpoint_id = $1 and e.id = s.endpoint_id and s.warned < $2 and e.status = 'active'
+   where s.endpoint_id = $1 and e.id = s.endpoint_id and s.warned < $2 and e.status = 'active' and not e.suspended
    returning e.space_id, e.name, e.url`,
 );
 

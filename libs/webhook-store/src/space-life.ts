@@ -25,10 +25,15 @@ const resume = statement(
      select now() - suspended_at as for_so_long from webhooks.space where space_id = $1
    ), space as (
      update webhooks.space set status = 'active', suspended_at = null where space_id = $1
+   ), failing as materialized (
+     -- In the order in which results are written.
+     select s.endpoint_id from webhooks.endpoint e
+     join webhooks.endpoint_state s on s.endpoint_id = e.id and s.failing_since is not null
+     where e.space_id = $1 and e.suspended and e.deleted_at is null
+     order by s.endpoint_id for update of s
    ), calm as (
      update webhooks.endpoint_state s set failing_since = least(now(), s.failing_since + waited.for_so_long)
-     from waited, webhooks.endpoint e
-     where e.space_id = $1 and e.suspended and e.deleted_at is null and s.endpoint_id = e.id and s.failing_since is not null
+     from waited, failing where s.endpoint_id = failing.endpoint_id
    )
    update webhooks.endpoint set suspended = false, revision = revision + 1
    where space_id = $1 and suspended and deleted_at is null`,

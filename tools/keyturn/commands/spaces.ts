@@ -42,7 +42,7 @@ const list: Command = {
 
 const suspend: Command = {
   name: 'spaces suspend',
-  summary: 'Refuses a Space’s keys and events from now on',
+  summary: 'Refuses a Space’s keys and events from now on, and sends nothing for it: what is owed waits',
   operands: ['SLUG'],
   async run({ operands, cluster }) {
     const space = await (await cluster()).ask('admin.spaces.suspend', { slug: operands[0] as string });
@@ -52,7 +52,7 @@ const suspend: Command = {
 
 const resume: Command = {
   name: 'spaces resume',
-  summary: 'Takes a suspended Space’s events and keys again',
+  summary: 'Takes a suspended Space’s events and keys again, and sends what has waited',
   operands: ['SLUG'],
   async run({ operands, cluster }) {
     const space = await (await cluster()).ask('admin.spaces.resume', { slug: operands[0] as string });
@@ -62,7 +62,8 @@ const resume: Command = {
 
 const remove: Command = {
   name: 'spaces delete',
-  summary: 'Ends a Space: its keys are dead at once, and nothing of it is served',
+  summary:
+    'Ends a Space: keys and webhooks are dead at once, nothing of it is served, and after a while retention forgets it',
   operands: ['SLUG'],
   flags: { confirm: { value: 'SLUG', required: true, description: 'the slug once more' } },
   async run({ operands, flags, cluster }) {

@@ -3,7 +3,7 @@ import { DispatcherFixture } from '../testing/dispatcher.fixture';
 import { createHmac, createPublicKey, verify } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
 import type { CommittedEvent } from '@keyturn/contracts';
-import { EndpointHealth, newSigningSecret, PostgresDispatchStore, SecretBox } from '@keyturn/webhook-store';
+import { EndpointHealth, newSigningSecret, PostgresDispatchStore, putSpace, SecretBox } from '@keyturn/webhook-store';
 import { Webhook } from 'standardwebhooks';
 import { Webhook as SvixWebhook } from 'svix';
 import { FarAway } from '../testing/far-away';

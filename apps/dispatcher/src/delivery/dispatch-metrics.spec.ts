@@ -46,6 +46,7 @@ describe('what a dispatcher says of the queue', () => {
       'webhook_endpoints active': 3,
       'webhook_endpoints inactive': 0,
       'webhook_endpoints paused': 1,
+      'webhook_endpoints suspended': 0,
       'webhook_endpoints disabled': 0,
       event_stream_pending: 4,
     };

@@ -2,7 +2,15 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { Client } from 'pg';
-import { HttpSink, services, startSystem, type ServiceName, type TestSystem, waitFor } from '@keyturn/testing';
+import {
+  HttpSink,
+  rowsOfSpace,
+  services,
+  startSystem,
+  type ServiceName,
+  type TestSystem,
+  waitFor,
+} from '@keyturn/testing';
 import { at, listOf } from './manifest';
 import { k8sFolder } from './overlays';
 import { ofKind } from './workloads';
@@ -119,6 +127,32 @@ describe('roles of Postgres', () => {
       expect(await (await ask('/notes?sort=id')).json()).toMatchObject({ data: [{ id: 1 }, { id: 2 }] });
       await waitFor('the second webhook', () => sink.requests.length === 2);
       await waitFor('its result', async () => JSON.stringify(await deliveries()).includes('"success"'));
+    } finally {
+      await sink.stop();
+    }
+  });
+
+  it('are enough to purge a Space that has ended, in every schema', async () => {
+    const sink = await HttpSink.start();
+    try {
+      const { id, slug } = await system.createSpace();
+      const { key } = await system.createKey(slug);
+      const webhook = await fetch(`${system.baseUrl}/api/v1/webhooks`, {
+        method: 'POST',
+        headers: { 'X-API-Key': key, 'Content-Type': 'application/json' },
+        body: JSON.stringify({ name: 'ends', url: sink.url('/ends'), events: ['note.created'] }),
+      });
+      expect(webhook.status).toBe(201);
+      await system.publishAndApply(id, [{ type: 'note.created', data: { id: 1, body: 'soon gone' } }]);
+      await waitFor('the webhook', () => sink.requests.length === 1);
+      await system.admin.request('admin.spaces.delete', { slug, confirm: slug });
+      const now = new Date(Date.now() + 8 * 86_400_000).toISOString();
+      await waitFor('the purge', async () => {
+        for (const owner of ['access', 'data', 'webhooks'] as const)
+          await system.admin.request(`admin.retention.${owner}`, { now });
+        const left = await inDatabase(system.databaseUrl, (client) => rowsOfSpace(client, id));
+        return Object.keys(left).join() === 'access.audit';
+      });
     } finally {
       await sink.stop();
     }

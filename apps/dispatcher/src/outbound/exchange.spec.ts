@@ -380,6 +380,17 @@ describe('https', () => {
     expect(outcome.totalMs).toBeLessThan(timeoutMs + 200);
   });
 
+  it.each([
+    ['closes', (socket: net.Socket) => socket.destroy()],
+    ['resets', (socket: net.Socket) => socket.resetAndDestroy()],
+  ])('T-112 a receiver that %s the connection in the handshake has a fault of the connection', async (_how, end) => {
+    const receiver = await raw((socket) => void socket.once('data', () => end(socket)));
+    expect(await post(exchange(trusting), receiver.url.replace('http:', 'https:'))).toMatchObject({
+      status: null,
+      fault: { kind: 'reset', message: expect.stringContaining('closed the connection during the TLS') as string },
+    });
+  });
+
   it('names a receiver that speaks no TLS', async () => {
     const receiver = await raw(answering('HTTP/1.1 400 Bad Request\r\n\r\n'));
     expect((await post(exchange(trusting), receiver.url.replace('http:', 'https:'))).fault).toMatchObject({
@@ -457,7 +468,7 @@ describe('an egress proxy', () => {
 
   it.each([
     ['before its answer', 'proxy', 1],
-    ['when TLS with the receiver begins', 'tls', 2],
+    ['when TLS with the receiver begins', 'reset', 2],
   ] as const)('over TLS that breaks off %s is named', async (_when, kind, at) => {
     const receiver = await sink(undefined, { tls: 'receiver' });
     const server = await raw((plain) => {

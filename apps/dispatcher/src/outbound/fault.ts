@@ -42,10 +42,14 @@ export function connectFault(address: string, error: unknown): Fault {
 export function tlsFault(hostname: string, error: unknown): Fault {
   if (error instanceof Fault) return error;
   const code = codeOf(error);
-  const words = connectFaults[code]
-    ? 'closed the connection during the TLS handshake'
-    : `failed the TLS handshake: ${messageOf(error)}${code ? ` (${code})` : ''}`;
-  return new Fault('tls', `${hostname} ${words}`, error);
+  // A connection that breaks says nothing of certificates: it is a fault of the connection at this step as at any other.
+  const broken = connectFaults[code];
+  if (broken) return new Fault(broken[0], `${hostname} closed the connection during the TLS handshake`, error);
+  return new Fault(
+    'tls',
+    `${hostname} failed the TLS handshake: ${messageOf(error)}${code ? ` (${code})` : ''}`,
+    error,
+  );
 }
 
 /** A failure on an open connection, before the head of an answer was complete. */

@@ -376,10 +376,10 @@ describe('what an owner chooses', () => {
     for (const each of receivers.splice(0)) await each.close();
   });
 
-  it('paused holds what comes, and resumed it is delivered', async () => {
+  it('paused holds what comes, and resumed it is delivered; that it was late breaks no promise of ours', async () => {
     const mine = await receiver();
     const webhook = await system.webhook(mine.url);
-    system.dispatcher();
+    const { metrics } = system.dispatcher();
     await system.webhooks.setPaused('spc_1', webhook.id, true);
     system.hint(webhook.id);
     const events = system.events(3);
@@ -393,6 +393,9 @@ describe('what an owner chooses', () => {
     system.hint(webhook.id);
     await waitFor('all four', () => mine.requests.length === 4);
     await waitFor('their records', async () => (await system.deliveries()).every(({ status }) => status === 'success'));
+    const text = await metrics.registry.metrics();
+    expect(text).toContain('webhook_first_attempts_put_off_total{service="dispatcher"} 4');
+    expect(text).toContain('webhook_commit_to_first_attempt_seconds_count{service="dispatcher"} 1');
   });
 
   it('whose Space is suspended gets nothing more, of what a dispatcher holds for it neither; then the rest, once each', async () => {

@@ -192,6 +192,7 @@ export class DispatchEngine implements OnApplicationBootstrap {
       attemptsBefore: 0,
       reason: 'test',
       notBefore: 0,
+      putOff: false,
     };
     try {
       const report = await this.sender.send(delivery, recipient, (each) => this.observe(each));
@@ -227,6 +228,7 @@ export class DispatchEngine implements OnApplicationBootstrap {
         attemptsBefore: 0,
         reason: 'first',
         notBefore: 0,
+        putOff: false,
       });
     }
     // What goes on from here is for whoever has something due.
@@ -261,6 +263,7 @@ export class DispatchEngine implements OnApplicationBootstrap {
         attemptsBefore: delivery.attemptsBefore,
         reason: delivery.reason,
         notBefore: delivery.notBeforeInMs > 0 ? now + delivery.notBeforeInMs : 0,
+        putOff: delivery.putOff,
       });
     this.turns.claimed(deliveries, room);
     this.pump();

@@ -23,6 +23,7 @@ export class DispatchMetrics {
   private readonly attempts;
   private readonly attemptDuration;
   private readonly commitToFirstAttempt;
+  private readonly putOff;
   private readonly commitToSuccess;
 
   constructor(private readonly metrics: Metrics) {
@@ -46,9 +47,14 @@ export class DispatchMetrics {
     );
     this.commitToFirstAttempt = metrics.histogram(
       'webhook_commit_to_first_attempt_seconds',
-      'From the commit of the change to the beginning of the first attempt to deliver it.',
+      'From the commit of the change to the beginning of the first attempt, unless owner or receiver may have put it off.',
       [],
       latencyBuckets,
+    );
+    this.putOff = metrics.counter(
+      'webhook_first_attempts_put_off_total',
+      'First attempts that a rate, an order, a pause, a change of the endpoint or the wish of its receiver may have delayed.',
+      [],
     );
     this.commitToSuccess = metrics.histogram(
       'webhook_commit_to_success_seconds',
@@ -102,8 +108,10 @@ export class DispatchMetrics {
     if (attempt.reason === 'test' || attempt.reason === 'replay') return;
     const sinceCommit = Math.max(0, Date.now() - delivery.committedAt) / 1_000;
     // How long the receiver then takes is its own affair.
-    if (attempt.reason === 'first')
-      this.commitToFirstAttempt.observe(Math.max(0, sinceCommit - attempt.totalMs / 1_000));
+    if (attempt.reason === 'first') {
+      if (delivery.putOff) this.putOff.inc();
+      else this.commitToFirstAttempt.observe(Math.max(0, sinceCommit - attempt.totalMs / 1_000));
+    }
     if (decision.kind === 'delivered') this.commitToSuccess.observe(sinceCommit);
   }
 }

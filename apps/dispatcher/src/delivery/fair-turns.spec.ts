@@ -17,6 +17,7 @@ const delivery = (change: Partial<Outgoing> = {}): Outgoing => ({
   attemptsBefore: 0,
   reason: 'first',
   notBefore: 0,
+  putOff: false,
   ...change,
 });
 

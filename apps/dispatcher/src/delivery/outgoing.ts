@@ -20,4 +20,6 @@ export interface Outgoing {
   readonly reason: AttemptReason;
   /** By `performance.now()`: not to be sent earlier, for the endpoint's own rate. */
   readonly notBefore: number;
+  /** Its owner or its receiver may have had it wait: how late it is says nothing of us. */
+  readonly putOff: boolean;
 }

@@ -27,6 +27,7 @@ const delivery: Outgoing = {
   attemptsBefore: 0,
   reason: 'first',
   notBefore: 0,
+  putOff: false,
 };
 
 describe('an attempt', () => {

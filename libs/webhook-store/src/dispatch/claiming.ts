@@ -35,6 +35,7 @@ const claim = statement(
      from lanes where lanes.endpoint_id is not null and lanes.place <= 1000
    ), open as materialized (
      select e.id, e.revision, e.send_rate as rate_limit, e.status = 'disabled' as probed,
+            greatest(e.updated_at, s.hold_until) as free_since,
             case when e.status = 'disabled' then 1
                  else coalesce(($4::jsonb ->> e.id::text)::int, $3::int) end as room
      from lanes
@@ -49,7 +50,7 @@ const claim = statement(
      where case when o.probed then s.probe_at <= now() else o.rate_limit is not null end
      for update of s skip locked
    ), limits as materialized (
-     select o.id, o.revision, o.probed, p.begins, o.rate_limit,
+     select o.id, o.revision, o.probed, p.begins, o.rate_limit, o.free_since,
             least(o.room,
                   greatest(1, ceil(2.0 * $2::int / greatest(1, (select count(*) from open where room > 0))))::int,
                   case when p.begins is null and (o.probed or o.rate_limit is not null) then 0
@@ -57,7 +58,7 @@ const claim = statement(
                        else ceil(extract(epoch from now() + interval '1 s' - p.begins) * o.rate_limit)::int end) as room
      from open o left join pace p on p.endpoint_id = o.id
    ), candidates as (
-     select q.*, l.revision, l.probed, l.begins, l.rate_limit,
+     select q.*, l.revision, l.probed, l.begins, l.rate_limit, l.free_since,
             row_number() over (partition by q.endpoint_id order by q.rank, q.sequence nulls first, q.delivery_id) as turn
      from limits l cross join lateral (
        select delivery_id, endpoint_id, space_id, rank, sequence, due_at from webhooks.queue
@@ -83,13 +84,15 @@ const claim = statement(
      set state = 'leased', owner = $1::bigint, reason = case when p.probed then 'probe' else q.reason end
      from picked p where q.delivery_id = p.delivery_id
      returning q.delivery_id, q.day, q.endpoint_id, q.space_id, q.message_id, q.sequence, q.thin, q.attempts,
-               q.attempts_before, q.reason, q.due_at, q.ordered, p.revision, p.turn, p.space_turn,
+               q.attempts_before, q.reason, q.due_at, q.ordered, p.revision, p.turn, p.space_turn, p.free_since,
+               p.rate_limit is not null as paced,
                case when p.rate_limit is null then 0
                     else greatest(0, extract(epoch from p.begins - now()) * 1000 + (p.turn - 1) * 1000.0 / p.rate_limit)
                end::float8 as not_before
    )
    select t.delivery_id, t.endpoint_id, t.space_id, t.message_id, t.sequence, t.thin, t.attempts, t.attempts_before,
           t.reason, t.revision, t.not_before, extract(epoch from now() - t.due_at)::float8 * 1000 as due_since,
+          t.ordered or t.paced or t.free_since > m.committed_at as put_off,
           m.event, m.record_id, m.time, m.committed_at, m.traceparent, m.payload
    from taken t
    cross join lateral (
@@ -135,6 +138,7 @@ interface ClaimRow {
   revision: number;
   not_before: number;
   due_since: number;
+  put_off: boolean;
   event: string;
   record_id: string;
   time: Date;
@@ -216,4 +220,5 @@ const claimedDelivery = (row: ClaimRow): ClaimedDelivery => ({
   reason: row.reason as AttemptReason,
   notBeforeInMs: row.not_before,
   dueSinceMs: row.due_since,
+  putOff: row.put_off,
 });

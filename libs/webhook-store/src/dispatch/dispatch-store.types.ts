@@ -119,6 +119,11 @@ export interface ClaimedDelivery extends AcceptedDelivery {
   readonly notBeforeInMs: number;
   /** How long it has been due, ms: backoff is measured from it. */
   readonly dueSinceMs: number;
+  /**
+   * Its owner or its receiver may have had it wait: by a rate or an order, or since the endpoint was paused, off, changed or
+   * asked for quiet after the commit.
+   */
+  readonly putOff: boolean;
 }
 
 /** `suspended`: its Space is, whatever else it would be. */

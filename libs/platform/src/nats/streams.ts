@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { DiscardPolicy, nanos, NatsError, RetentionPolicy, StorageType, type StreamConfig } from 'nats';
 import type { NatsLink } from './link';
 
@@ -13,7 +14,11 @@ export const streams = {
 
 const duplicateWindowMs = 2 * 60 * 1_000;
 
-/** Makes the streams that are missing and brings the others to today's settings. Safe to run at any time, by several at once. */
+/**
+ * Makes the streams that are missing and brings the others to today's settings. Safe to run at any time, by several at once. One
+ * that has its settings is left alone: with any update, server 2.9 writes down a new time of creation, and after its next
+ * start the stream would pass for another one whose messages nobody has read.
+ */
 export async function ensureStreams(link: NatsLink, replicas: number): Promise<void> {
   const manager = await link.manager();
   for (const [name, { subjects, keepMs }] of Object.entries(streams)) {
@@ -27,10 +32,14 @@ export async function ensureStreams(link: NatsLink, replicas: number): Promise<v
       num_replicas: replicas,
     };
     try {
-      await manager.streams.update(name, config);
+      const { config: found } = await manager.streams.info(name);
+      if (!isWithin(config, found)) await manager.streams.update(name, config);
     } catch (error) {
       if (!(error instanceof NatsError) || error.api_error?.code !== 404) throw error;
       await manager.streams.add({ ...config, name });
     }
   }
 }
+
+const isWithin = (wanted: Partial<StreamConfig>, found: StreamConfig) =>
+  Object.entries(wanted).every(([name, value]) => isDeepStrictEqual(found[name as keyof StreamConfig], value));

@@ -9,6 +9,7 @@ import { Audit } from './audit/audit';
 import { AuditRpc } from './audit/audit.rpc';
 import { DocsController } from './docs/docs.controller';
 import { FeedController } from './feed/feed.controller';
+import { Published } from './feed/published';
 import { HealthController } from './health/health.controller';
 import { FailureResponder } from './http/failure-responder';
 import { Gate } from './http/gate';
@@ -78,6 +79,7 @@ export class GatewayModule {
         Spaces,
         Members,
         LoginLimit,
+        Published,
         Sessions,
         SpaceWebhooks,
         AccessRetention,

@@ -2,7 +2,6 @@ import { Controller, Get, Req, Res } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { ReplyOf } from '@keyturn/contracts';
 import { CursorCodec } from '@keyturn/list-query';
-import { NatsLink } from '@keyturn/platform/nats';
 import { RpcClient } from '@keyturn/platform/rpc';
 import { Drain } from '@keyturn/platform/service';
 import { queryOf } from '../http/query';
@@ -10,6 +9,7 @@ import { respond } from '../http/respond';
 import { principalOf, upstream } from '../http/upstream';
 import { walk } from '../surfaces/v1/envelope';
 import { feedCursor, parseFeedQuery, type FeedQuery } from './feed-query';
+import { Published } from './published';
 
 /** Between two looks of one long poll: a Space may be busy with events that nobody asked for. */
 const pauseMs = 100;
@@ -27,7 +27,7 @@ interface Look {
 export class FeedController {
   constructor(
     private readonly rpc: RpcClient,
-    private readonly link: NatsLink,
+    private readonly published: Published,
     private readonly cursors: CursorCodec,
     private readonly drain: Drain,
   ) {}
@@ -62,8 +62,8 @@ export class FeedController {
     let { after } = query;
     const until = performance.now() + query.waitMs;
     let wake: () => void = () => undefined;
-    // Subscribed before the first look, so that nothing falls between the two.
-    const subscription = this.link.connection().subscribe(`events.${spaceId}.>`, { callback: () => wake() });
+    // Heard before the first look, so that nothing falls between the two.
+    const stop = this.published.hear(spaceId, () => wake());
     request.raw.once('close', () => wake());
     try {
       for (;;) {
@@ -82,7 +82,7 @@ export class FeedController {
         await new Promise((resolve) => setTimeout(resolve, Math.min(pauseMs, Math.max(0, until - performance.now()))));
       }
     } finally {
-      subscription.unsubscribe();
+      stop();
     }
   }
 }

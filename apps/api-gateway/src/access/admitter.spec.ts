@@ -118,6 +118,27 @@ describe('admission', () => {
     expect(statements - before).toBeLessThanOrEqual(3);
   });
 
+  it('T-116 one key on hosts of many names takes one connection at a time, and leaves the others to its neighbours', async () => {
+    const key = await newKey(1_000_000);
+    const counted = replicas[0] as Database;
+    const running = { now: 0, most: 0 };
+    const counting = {
+      acrossSpaces: (why: string) => ({
+        query: (...call: Parameters<ReturnType<Database['acrossSpaces']>['query']>) => {
+          running.most = Math.max(running.most, ++running.now);
+          return counted
+            .acrossSpaces(why)
+            .query(...call)
+            .finally(() => running.now--);
+        },
+      }),
+    };
+    const admitter = new Admitter(counting as Pick<Database, 'acrossSpaces'>);
+    const answers = await Promise.all(Array.from({ length: 50 }, (_, i) => admitter.admit(key, `host-${i % 25}`)));
+    expect(answers.every((answer) => answer?.granted)).toBe(true);
+    expect(running.most).toBe(1);
+  });
+
   describe('the window', () => {
     const start = Date.UTC(2030, 0, 1);
 

@@ -23,6 +23,8 @@ interface AdmitRow {
 }
 
 interface Waiting {
+  /** Of the host that it came to. */
+  readonly label: string | undefined;
   readonly span: Span | undefined;
   resolve(admission: Admission | undefined): void;
   reject(error: unknown): void;
@@ -30,13 +32,14 @@ interface Waiting {
 
 interface Stranger extends Waiting {
   readonly sha256: string;
-  readonly label: string | undefined;
 }
 
-/** Requests of one key on one host label: those of the running statement, and those that go together in the next. */
+/**
+ * Requests of one key: those of the running statement, and those that wait. A statement is for one host label, but a line for
+ * all of them: whoever makes up labels waits behind himself, and never holds more than one connection.
+ */
 interface Line {
   readonly sha256: string;
-  readonly label: string | undefined;
   waiting: Waiting[];
 }
 
@@ -73,7 +76,7 @@ export class Admitter {
   admit(sha256: string, label: string | undefined): Promise<Admission | undefined> {
     const span = openChild({ name: 'admit', kind: 'internal' });
     const admitted = new Promise<Admission | undefined>((resolve, reject) => {
-      if (this.recent.has(sha256)) this.joinLine(sha256, label, { span, resolve, reject });
+      if (this.recent.has(sha256)) this.joinLine(sha256, { label, span, resolve, reject });
       else {
         this.strangers.push({ sha256, label, span, resolve, reject });
         if (!this.looking) void this.look();
@@ -87,26 +90,26 @@ export class Admitter {
     return admitted;
   }
 
-  private joinLine(sha256: string, label: string | undefined, waiting: Waiting): void {
-    const key = label === undefined ? sha256 : `${sha256} ${label}`;
-    const line = this.lines.get(key);
+  private joinLine(sha256: string, waiting: Waiting): void {
+    const line = this.lines.get(sha256);
     if (line) {
       line.waiting.push(waiting);
       return;
     }
-    const fresh: Line = { sha256, label, waiting: [waiting] };
-    this.lines.set(key, fresh);
-    void this.run(key, fresh);
+    const fresh: Line = { sha256, waiting: [waiting] };
+    this.lines.set(sha256, fresh);
+    void this.run(fresh);
   }
 
-  private async run(key: string, line: Line): Promise<void> {
+  private async run(line: Line): Promise<void> {
     while (line.waiting.length) {
       // Whoever is read from a socket in this turn of the event loop goes along.
       await new Promise(setImmediate);
-      const batch = line.waiting;
-      line.waiting = [];
+      const label = line.waiting[0]?.label;
+      const batch = line.waiting.filter((each) => each.label === label);
+      line.waiting = line.waiting.filter((each) => each.label !== label);
       try {
-        const [row] = await this.ask<AdmitRow>(batch, admitStatement, [line.sha256, batch.length, line.label ?? null]);
+        const [row] = await this.ask<AdmitRow>(batch, admitStatement, [line.sha256, batch.length, label ?? null]);
         if (row?.key_id) this.recent.add(line.sha256);
         else this.recent.delete(line.sha256);
         answer(batch, row);
@@ -116,7 +119,7 @@ export class Admitter {
         line.waiting = [];
       }
     }
-    this.lines.delete(key);
+    this.lines.delete(line.sha256);
   }
 
   private async look(): Promise<void> {
@@ -130,7 +133,7 @@ export class Admitter {
         ]);
         const found = new Set(rows.map(({ sha256 }) => sha256));
         for (const stranger of batch)
-          if (found.has(stranger.sha256)) this.joinLine(stranger.sha256, stranger.label, stranger);
+          if (found.has(stranger.sha256)) this.joinLine(stranger.sha256, stranger);
           else stranger.resolve(undefined);
       } catch (error) {
         for (const { reject } of [...batch, ...this.strangers]) reject(error);

@@ -650,6 +650,19 @@ describe('the gateway', () => {
       expect(stranger).toMatch(/^HTTP\/1\.1 401 [^]*"UNAUTHORIZED"/);
     });
 
+    it('T-004 T-050 lets an absolute target in by its path and its host, whatever the header Host says', async () => {
+      const health = 'GET http://other.example/api/v1/health?x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n';
+      expect(await raw(`${health}\r\n`)).toMatch(/^HTTP\/1\.1 200 [^]*"status":"ok"/);
+      const write = 'POST HTTPS://a/api/v1/webhooks HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n';
+      expect(await raw(`${write}X-API-Key: ${key}\r\nContent-Length: 2\r\n\r\n{}`)).toMatch(/^HTTP\/1\.1 201 /);
+      await gateway.createSpace('elsewhere');
+      const read = (host: string, header: string) =>
+        raw(`GET http://${host}/api/v1/files HTTP/1.1\r\nHost: ${header}\r\nX-API-Key: ${key}\r\n\r\n`);
+      expect(await read('elsewhere.example', 'a')).toMatch(/^HTTP\/1\.1 401 /);
+      expect(await read('a', 'elsewhere.example')).toMatch(/^HTTP\/1\.1 200 /);
+      expect(await raw('GET http://a HTTP/1.1\r\nHost: a\r\n\r\n')).toMatch(/^HTTP\/1\.1 401 /);
+    });
+
     it('keeps a sane request id and makes one in the place of another', async () => {
       expect((await call('/api/v1/files', { headers: { 'x-request-id': 'abc-1' } })).headers.get('x-request-id')).toBe(
         'abc-1',

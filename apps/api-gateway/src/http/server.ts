@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { validationError } from '@keyturn/contracts';
@@ -36,6 +37,7 @@ export function makeServer(trustProxy: TrustProxy, parts: () => ServerParts): Fa
     // A request without a Host header is answered in our shape, as any other.
     http: { headersTimeout: 15_000, connectionsCheckingInterval: 5_000, requireHostHeader: false },
     routerOptions: { maxParamLength },
+    rewriteUrl: originForm,
     frameworkErrors: (error, request, reply) => {
       // Fastify could not route it and so ran no hook: the gate comes first all the same.
       parts().gate.enter(request, reply, (refusal) => parts().failures.send(request, reply, refusal ?? error));
@@ -69,6 +71,19 @@ export function makeServer(trustProxy: TrustProxy, parts: () => ServerParts): Fa
   readBodies(server);
   answerOddRequests(server, parts);
   return server;
+}
+
+/**
+ * A request may name the whole address, as to a proxy (RFC 9112 §3.2.2). The router would see through that and the gate would
+ * not, so it is taken apart before either looks; its host counts, and not the header's.
+ */
+function originForm(request: IncomingMessage): string {
+  const url = request.url ?? '/';
+  const parts = /^https?:\/\/([^/?#]*)(.*)$/is.exec(url);
+  if (!parts) return url;
+  const [, host = '', rest = ''] = parts;
+  request.headers.host = host;
+  return rest.startsWith('/') ? rest : `/${rest}`;
 }
 
 function readBodies(server: FastifyInstance): void {

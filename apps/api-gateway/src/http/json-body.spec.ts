@@ -29,6 +29,7 @@ describe('bodies', () => {
     ['objects 10,000 deep', Buffer.from('{"a":'.repeat(10_000) + '1' + '}'.repeat(10_000))],
     ['a million open brackets', Buffer.from('['.repeat(1_000_000))],
     ['a key __proto__', Buffer.from('{"__proto__":{"isActive":true}}')],
+    ['a number beyond all', Buffer.from('{"rateLimit":1e999}')],
     ['a deeper key __proto__', Buffer.from('{"a":[{"__proto__":1}]}')],
   ])('T-094 refuses %s, in milliseconds', (_what, bytes) => {
     const started = performance.now();

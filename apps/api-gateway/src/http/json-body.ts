@@ -11,7 +11,7 @@ export function parseJsonBody(bytes: Uint8Array): unknown {
   const text = decode(bytes);
   if (isTooDeep(text)) throw validationError('body', `The body is nested deeper than ${maxDepth} levels`);
   try {
-    return JSON.parse(text, refusePrototype);
+    return JSON.parse(text, refuseUnsayable);
   } catch (error) {
     throw error instanceof ApiError ? error : notJson();
   }
@@ -44,8 +44,10 @@ function isTooDeep(text: string): boolean {
   return false;
 }
 
-/** A key that would change what an object is, instead of what it holds. */
-function refusePrototype(key: string, value: unknown): unknown {
+/** A key that would change what an object is, instead of what it holds; a number that travels on as `null`, which means something. */
+function refuseUnsayable(key: string, value: unknown): unknown {
   if (key === '__proto__') throw validationError('body', 'The body must not have a key "__proto__"');
+  if (typeof value === 'number' && !Number.isFinite(value))
+    throw validationError('body', 'The body has a number that is too large');
   return value;
 }

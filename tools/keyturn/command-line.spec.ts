@@ -257,6 +257,22 @@ describe('the command line', () => {
     expect(await json('events', 'rejected')).toEqual({ rejected });
   });
 
+  it('shows control characters that a publisher or a receiver has sent, and lets none speak to the terminal', async () => {
+    const id = '\u001b]52;c;ZXZpbA==\u0007\u009b2J\r';
+    const facts = {
+      source: '/a',
+      type: 'file.created',
+      spaceId: 'spc_3',
+      reason: 'malformed',
+      receivedAt: space.createdAt,
+    };
+    answers['admin.events.rejected'] = { rejected: [{ id, ...facts }] };
+    const { out } = await run(['events', 'rejected']);
+    expect(out).toContain('\\u001b]52;c;ZXZpbA==\\u0007\\u009b2J\\u000d');
+    expect(out).not.toMatch(/(?!\n)\p{Cc}/u);
+    expect(await json('events', 'rejected')).toEqual({ rejected: [{ id, ...facts }] });
+  });
+
   it('an audit that does not balance is an answer and a failure, which names the webhook and what is missing', async () => {
     const even = { webhookId: 'wh_1', name: 'Even', owed: 3, delivered: 3, missing: 0, stuck: 0, examples: [] };
     const odd = {

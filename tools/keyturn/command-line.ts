@@ -81,11 +81,11 @@ async function run(argv: readonly string[], json: boolean, terminal: Terminal): 
     progress: (sentence) => {
       if (terminal.isInteractive) terminal.err(`${sentence}\n`);
     },
-    print: (line) => terminal.out(`${line}\n`),
+    print: (line) => terminal.out(`${visible(line)}\n`),
   };
   try {
     const outcome = await command.run(call);
-    if (outcome) terminal.out(json ? `${JSON.stringify(outcome.json)}\n` : `${outcome.text}\n`);
+    if (outcome) terminal.out(json ? `${JSON.stringify(outcome.json)}\n` : `${visible(outcome.text)}\n`);
     if (!outcome?.alarm) return 0;
     complain(terminal, json, outcome.alarm);
     return 1;
@@ -97,8 +97,12 @@ async function run(argv: readonly string[], json: boolean, terminal: Terminal): 
   }
 }
 
+/** What publishers and receivers have written is shown to the operator's terminal, never obeyed by it. */
+const visible = (text: string): string =>
+  text.replace(/(?![\n\t])\p{Cc}/gu, (control) => `\\u${control.charCodeAt(0).toString(16).padStart(4, '0')}`);
+
 function complain({ err }: Terminal, json: boolean, { code, message }: { code: string; message: string }): void {
-  err(json ? `${JSON.stringify({ error: { code, message } })}\n` : `keyturn: ${message}\n`);
+  err(json ? `${JSON.stringify({ error: { code, message } })}\n` : `keyturn: ${visible(message)}\n`);
 }
 
 function findCommand(argv: readonly string[]): Command | undefined {

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { Client } from 'pg';
 import {
   HttpSink,
+  onDatabase,
   rowsOfSpace,
   services,
   startSystem,
@@ -36,16 +36,6 @@ const withLogin = (url: string, user: string) => {
   return changed.href;
 };
 
-async function inDatabase<T>(url: string, work: (client: Client) => Promise<T>): Promise<T> {
-  const client = new Client({ connectionString: url });
-  await client.connect();
-  try {
-    return await work(client);
-  } finally {
-    await client.end();
-  }
-}
-
 // The very file that production's Postgres begins with, under the services themselves.
 describe('roles of Postgres', () => {
   let system: TestSystem;
@@ -56,7 +46,7 @@ describe('roles of Postgres', () => {
     system = await startSystem({
       logins: async (databaseUrl) => {
         serverUrl = databaseUrl;
-        await inDatabase(databaseUrl, async (client) => {
+        await onDatabase(databaseUrl, async (client) => {
           await client.query(`create role ${prefix} login password '${password}'`);
           await client.query(`alter database ${new URL(databaseUrl).pathname.slice(1)} owner to ${prefix}`);
           await client.query(sql);
@@ -74,7 +64,7 @@ describe('roles of Postgres', () => {
   afterAll(async () => {
     // Roles can go once nothing is theirs, so before the database does.
     if (serverUrl)
-      await inDatabase(serverUrl, async (client) => {
+      await onDatabase(serverUrl, async (client) => {
         const roles = [
           ...services.map((service) => loginOf(service.replaceAll('-', '_'))),
           ...new Set(Object.values(groupOf)),
@@ -166,7 +156,7 @@ describe('roles of Postgres', () => {
   };
 
   it.each(services)('%s sees its own schema and no other', async (service) => {
-    const seen = await inDatabase(urls[service], async (client) => {
+    const seen = await onDatabase(urls[service], async (client) => {
       const { rows } = await client.query<{ name: string }>(
         `select nspname as name from pg_namespace where nspname in ('access', 'data', 'webhooks')
          and has_schema_privilege(oid, 'usage')`,
@@ -178,7 +168,7 @@ describe('roles of Postgres', () => {
 
   const insufficientPrivilege = '42501';
   const outcomeOf = (service: ServiceName, statement: string) =>
-    inDatabase(urls[service], (client) =>
+    onDatabase(urls[service], (client) =>
       client.query(statement).then(
         () => 'allowed',
         (error: { code: string }) => error.code,
@@ -201,7 +191,7 @@ describe('roles of Postgres', () => {
   it('what makes and drops partitions serves its own tables only, whoever calls it', async () => {
     const drop = (parent: string) => `select data.drop_partitions(${parent}, '2100-01-01')`;
     expect(await outcomeOf('dispatcher', drop(`'webhooks.delivery'`))).toBe(insufficientPrivilege);
-    const elsewhere = await inDatabase(serverUrl, async (client) => {
+    const elsewhere = await onDatabase(serverUrl, async (client) => {
       const { rows } = await client.query<{ oid: string }>(`select 'webhooks.delivery'::regclass::oid as oid`);
       return rows[0]?.oid ?? '';
     });
@@ -210,7 +200,7 @@ describe('roles of Postgres', () => {
   });
 
   it('every function that runs with the rights of the owner looks for names in one fixed place', async () => {
-    const { rows } = await inDatabase(serverUrl, (client) =>
+    const { rows } = await onDatabase(serverUrl, (client) =>
       client.query<{ name: string; settings: string[] | null }>(
         `select p.oid::regprocedure::text as name, proconfig as settings from pg_proc p
          join pg_namespace n on n.oid = pronamespace

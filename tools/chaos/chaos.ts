@@ -1,9 +1,8 @@
 import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { Client } from 'pg';
 import type { WebhookAudit } from '@keyturn/contracts';
-import { startSystem, waitFor, type TestSystem } from '@keyturn/testing';
-import { runCommandLine } from '../keyturn/command-line';
+import { onDatabase, startSystem, waitFor, type TestSystem } from '@keyturn/testing';
+import { captureCommandLine } from '../keyturn/capture';
 import { faults, instances, type FaultName, type Moments } from './faults';
 import { Figures, say } from './figures';
 import { SteadyPublisher, type PublishedState } from './publisher';
@@ -262,17 +261,13 @@ class Chaos {
         this.figures.add(`audit of ${name}: failed by schedule`, failed, 'events', name === 'broken' ? null : 0);
       }
     }
-    const client = new Client({ connectionString: this.system.databaseUrl });
-    await client.connect();
-    try {
-      const { rows } = await client.query<{ late: number; overwritten: number; resent: number }>(attemptFigures);
-      const [{ late, overwritten, resent } = { late: 0, overwritten: 1, resent: 1 }] = rows;
-      this.figures.add('attempts of an old owner, kept and without effect', late, 'attempts');
-      this.figures.add('results overwritten by an old owner', overwritten, 'deliveries', 0);
-      this.figures.add('deliveries sent again after their success was written', resent, 'deliveries', 0);
-    } finally {
-      await client.end();
-    }
+    const { rows } = await onDatabase(this.system.databaseUrl, (client) =>
+      client.query<{ late: number; overwritten: number; resent: number }>(attemptFigures),
+    );
+    const [{ late, overwritten, resent } = { late: 0, overwritten: 1, resent: 1 }] = rows;
+    this.figures.add('attempts of an old owner, kept and without effect', late, 'attempts');
+    this.figures.add('results overwritten by an old owner', overwritten, 'deliveries', 0);
+    this.figures.add('deliveries sent again after their success was written', resent, 'deliveries', 0);
   }
 
   /** Reading shows the last state of every record. */
@@ -296,17 +291,9 @@ class Chaos {
   }
 
   private async audit({ slug }: Space): Promise<WebhookAudit> {
-    let out = '';
-    let err = '';
+    const line = ['webhooks', 'audit', '--space', slug, '--json'];
     // An imbalance is told by the figures rather than by the exit code.
-    await runCommandLine(['webhooks', 'audit', '--space', slug, '--json'], {
-      env: { NATS_URL: this.system.nats.url, ADMIN_TOKEN: this.system.adminToken },
-      stdin: process.stdin,
-      out: (text) => void (out += text),
-      err: (text) => void (err += text),
-      isInteractive: false,
-      signal: new AbortController().signal,
-    });
+    const { out, err } = await captureCommandLine(line, { env: this.system.adminEnv });
     if (!out) throw new Error(`the audit failed: ${err}`);
     return JSON.parse(out) as WebhookAudit;
   }

@@ -1,8 +1,6 @@
-import { Readable } from 'node:stream';
 import type { WebhookAudit, WebhookBalance } from '@keyturn/contracts';
-import { startSystem, type TestSystem, waitFor } from '@keyturn/testing';
-import { Client } from 'pg';
-import { runCommandLine } from '../keyturn/command-line';
+import { onDatabase, startSystem, type TestSystem, waitFor } from '@keyturn/testing';
+import { captureCommandLine } from '../keyturn/capture';
 import { Receivers } from './receivers';
 import { TestSpace } from './space';
 
@@ -14,40 +12,24 @@ describe('the balance of a live system', () => {
   let system: TestSystem;
   let receivers: Receivers;
   let space: TestSpace;
-  let sql: Client;
 
   beforeAll(async () => {
     [system, receivers] = await Promise.all([startSystem({ dispatchers: 2, env: settings }), Receivers.start()]);
     space = await TestSpace.make(system);
-    sql = new Client({ connectionString: system.databaseUrl });
-    await sql.connect();
   });
   afterAll(async () => {
-    await sql?.end();
     await system?.stop();
     await receivers?.stop();
   });
 
   async function audit(): Promise<{ code: number; err: string; report: WebhookAudit }> {
-    let out = '';
-    let err = '';
-    const code = await runCommandLine(['webhooks', 'audit', '--space', space.slug, '--json'], {
-      env: { ...process.env, NATS_URL: system.nats.url, ADMIN_TOKEN: system.adminToken },
-      stdin: Readable.from([]),
-      out: (text) => (out += text),
-      err: (text) => (err += text),
-      isInteractive: false,
-      signal: new AbortController().signal,
-    });
+    const line = ['webhooks', 'audit', '--space', space.slug, '--json'];
+    const { code, out, err } = await captureCommandLine(line, { env: system.adminEnv });
     return { code, err, report: JSON.parse(out) as WebhookAudit };
   }
 
-  async function webhook(name: string, more: object = {}): Promise<string> {
-    const body = { name, url: receivers.url(`/${name}`), events: ['file.created'], ...more };
-    const { status, json, text } = await space.door.post('/api/v1/webhooks', body);
-    if (status !== 201) throw new Error(text);
-    return (json.data as { id: string }).id;
-  }
+  const webhook = async (name: string, more: object = {}) =>
+    (await space.subscribe(receivers.url(`/${name}`), ['file.created'], { name, ...more })).id;
 
   let nextId = 1;
   const publish = (count: number) =>
@@ -99,10 +81,12 @@ describe('the balance of a live system', () => {
     expect((await waitFor('the replay', settled, 60_000)).balanced).toBe(true);
     expect(await audit()).toMatchObject({ code: 0, err: '' });
 
-    const lost = await sql.query<{ message_id: string }>(
-      `delete from webhooks.delivery where endpoint_id = $1 and id in
-         (select max(id) from webhooks.delivery where endpoint_id = $1) returning message_id`,
-      [steady.slice('wh_'.length)],
+    const lost = await onDatabase(system.databaseUrl, (sql) =>
+      sql.query<{ message_id: string }>(
+        `delete from webhooks.delivery where endpoint_id = $1 and id in
+           (select max(id) from webhooks.delivery where endpoint_id = $1) returning message_id`,
+        [steady.slice('wh_'.length)],
+      ),
     );
     const after = await audit();
     expect(after.code).toBe(1);

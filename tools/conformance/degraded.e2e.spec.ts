@@ -1,8 +1,16 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { Client } from 'pg';
-import { HttpSink, services, startSystem, waitFor, type InstanceName, type TestSystem } from '@keyturn/testing';
+import type { Client } from 'pg';
+import {
+  HttpSink,
+  onDatabase,
+  services,
+  startSystem,
+  waitFor,
+  type InstanceName,
+  type TestSystem,
+} from '@keyturn/testing';
 import { Door, type Answer } from './door';
 import { TestSpace } from './space';
 
@@ -52,12 +60,7 @@ describe('degraded, not dead', () => {
     doors = (['api-gateway', 'api-gateway#2'] as const).map(
       (instance) => new Door(system.gatewayUrl(instance), { 'x-api-key': space.key }),
     );
-    const made = await space.door.post('/api/v1/webhooks', {
-      name: 'CRM',
-      url: sink.url('/hook'),
-      events: ['note.created'],
-    });
-    expect(made.status).toBe(201);
+    await space.subscribe(sink.url('/hook'), ['note.created']);
   }, 90_000);
 
   afterAll(async () => {
@@ -133,16 +136,6 @@ describe('degraded, not dead', () => {
         await waitFor(`${instance} to be ready`, async () => (await readiness(instance)) === 200, recoveryMs);
   };
 
-  async function onDatabase<T>(work: (client: Client) => Promise<T>): Promise<T> {
-    const client = new Client({ connectionString: system.databaseUrl });
-    await client.connect();
-    try {
-      return await work(client);
-    } finally {
-      await client.end();
-    }
-  }
-
   const nobodyReads = async (client: Client) => {
     const { rows } = await client.query(
       `select from pg_stat_activity where application_name in ('data-service walk', 'data-service scan') and state = 'active'`,
@@ -170,12 +163,12 @@ describe('degraded, not dead', () => {
   it('PostgreSQL slow: reads say 503 within the deadline, and Postgres stops what nobody waits for', async () => {
     const ids = await publish();
     await expectThere(ids);
-    await onDatabase(async (client) => {
+    await onDatabase(system.databaseUrl, async (client) => {
       await client.query('begin');
       await client.query('lock table data.note_state in access exclusive mode');
       await expectUnavailable(['/notes', `/notes/${ids[0]}`]);
       // From outside: a transaction sees the activity as it was when it first looked.
-      await waitFor('the statements to be stopped', () => onDatabase(nobodyReads));
+      await waitFor('the statements to be stopped', () => onDatabase(system.databaseUrl, nobodyReads));
       // Other collections do not stand behind them.
       expect((await space.door.get('/api/v1/files')).status).toBe(200);
       await client.query('rollback');
@@ -184,7 +177,7 @@ describe('degraded, not dead', () => {
   });
 
   it('limiter store away: no request is let in uncounted', async () => {
-    await onDatabase(async (client) => {
+    await onDatabase(system.databaseUrl, async (client) => {
       await client.query('begin');
       await client.query('lock table access.key_state in access exclusive mode');
       await expectUnavailable();
@@ -283,7 +276,7 @@ describe('degraded, not dead', () => {
 
   it('PostgreSQL disk full: reads go on, events wait, changes say 503', async () => {
     // What Postgres says itself when a table cannot grow; a disk that is really full needs rights that a test has not.
-    await onDatabase(async (client) => {
+    await onDatabase(system.databaseUrl, async (client) => {
       await client.query(
         `create function public.disk_full() returns trigger language plpgsql as
          $$ begin raise exception 'could not extend file: No space left on device' using errcode = '53100'; end $$`,
@@ -308,7 +301,7 @@ describe('degraded, not dead', () => {
     await waitFor('the applier to have tried twice', () => interruptions() >= before + 2);
     expect((await space.door.get(`/api/v1/notes/${ids[0]}`)).status).toBe(404);
     expect(ids.filter((id) => timesDelivered(id) > 0)).toEqual([]);
-    await onDatabase((client) => client.query('drop function public.disk_full() cascade'));
+    await onDatabase(system.databaseUrl, (client) => client.query('drop function public.disk_full() cascade'));
     await expectThere(ids);
   });
 

@@ -1,10 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { Readable } from 'node:stream';
 import type { Delivery, Erasure, WebhookAudit } from '@keyturn/contracts';
-import { type ReceivedRequest, startSystem, type TestSystem, waitFor } from '@keyturn/testing';
-import { Client } from 'pg';
-import { runCommandLine } from '../keyturn/command-line';
+import { onDatabase, type ReceivedRequest, startSystem, type TestSystem, waitFor } from '@keyturn/testing';
+import { captureCommandLine } from '../keyturn/capture';
 import { Door } from './door';
 import { Receivers } from './receivers';
 import { TestSpace } from './space';
@@ -20,31 +18,18 @@ describe('a record that is erased', () => {
   let system: TestSystem;
   let receivers: Receivers;
   let space: TestSpace;
-  let sql: Client;
 
   beforeAll(async () => {
     [system, receivers] = await Promise.all([startSystem({ dispatchers: 2, env: settings }), Receivers.start()]);
     space = await TestSpace.make(system);
-    sql = new Client({ connectionString: system.databaseUrl });
-    await sql.connect();
   });
   afterAll(async () => {
-    await sql?.end();
     await system?.stop();
     await receivers?.stop();
   });
 
   async function command<T>(...line: string[]): Promise<T> {
-    let out = '';
-    let err = '';
-    await runCommandLine([...line, '--json'], {
-      env: { ...process.env, NATS_URL: system.nats.url, ADMIN_TOKEN: system.adminToken },
-      stdin: Readable.from([]),
-      out: (text) => (out += text),
-      err: (text) => (err += text),
-      isInteractive: false,
-      signal: new AbortController().signal,
-    });
+    const { out, err } = await captureCommandLine([...line, '--json'], { env: system.adminEnv });
     if (err) throw new Error(err);
     return JSON.parse(out) as T;
   }
@@ -62,12 +47,8 @@ describe('a record that is erased', () => {
     return entries.filter(({ action }) => action === 'record.erased');
   }
 
-  async function webhook(path: string, more: object = {}): Promise<string> {
-    const body = { name: path, url: receivers.url(`/${path}`), events: ['contact.*'], ...more };
-    const { status, json, text } = await space.door.post('/api/v1/webhooks', body);
-    if (status !== 201) throw new Error(text);
-    return (json.data as { id: string }).id;
-  }
+  const webhook = async (path: string, more: object = {}) =>
+    (await space.subscribe(receivers.url(`/${path}`), ['contact.*'], more)).id;
 
   async function deliveries(webhookId: string): Promise<Delivery[]> {
     const rows = await space.door.rows(`/api/v1/webhooks/${webhookId}/deliveries?pageSize=100&sort=id&order=asc`);
@@ -76,7 +57,7 @@ describe('a record that is erased', () => {
 
   /** In which tables of any schema, and in which files of JetStream, the name stands. */
   async function traces(): Promise<string[]> {
-    const found = await tablesWith(sql, name);
+    const found = await onDatabase(system.databaseUrl, (sql) => tablesWith(sql, name));
     const folder = system.nats.storeDir;
     for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {
       const file = path.join(entry.parentPath, entry.name);

@@ -54,12 +54,8 @@ describe('what is of another Space', () => {
     receivers = await Receivers.start();
     mine = await TestSpace.make(system);
     theirs = await TestSpace.make(system);
-    const webhook = await theirs.door.post('/api/v1/webhooks', {
-      name: secret,
-      url: receivers.url('/theirs'),
-      events: resources.map((resource) => `${resource.name}.*`),
-    });
-    const { id } = webhook.json.data as { id: string };
+    const all = resources.map((resource) => `${resource.name}.*`);
+    const { id } = await theirs.subscribe(receivers.url('/theirs'), all, { name: secret });
     await theirs.publish(
       resources.map((resource) => ({
         type: `${resource.name}.created`,

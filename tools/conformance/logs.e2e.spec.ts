@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { Client } from 'pg';
-import { HttpSink, startSystem, waitFor, type InstanceName, type TestSystem } from '@keyturn/testing';
+import { HttpSink, onDatabase, startSystem, waitFor, type InstanceName, type TestSystem } from '@keyturn/testing';
 import { Door } from './door';
 import { TestSpace } from './space';
 
@@ -177,14 +176,13 @@ describe('log lines', () => {
 
   /** A table that is gone is no answer that anybody has foreseen: all that is known of the failure is logged. */
   async function breakSomething(): Promise<void> {
-    const client = new Client({ connectionString: system.databaseUrl });
-    await client.connect();
-    await client.query('alter table data.contact rename to contact_away');
-    const headers = { traceparent, 'x-request-id': 'req-broken' };
-    const answer = await space.door.get(`/api/v1/contacts?lastName=${marked('unlucky')}`, headers);
-    expect(answer.status).toBe(500);
-    expect(answer.text).not.toContain(mark);
-    await client.query('alter table data.contact_away rename to contact');
-    await client.end();
+    await onDatabase(system.databaseUrl, async (client) => {
+      await client.query('alter table data.contact rename to contact_away');
+      const headers = { traceparent, 'x-request-id': 'req-broken' };
+      const answer = await space.door.get(`/api/v1/contacts?lastName=${marked('unlucky')}`, headers);
+      expect(answer.status).toBe(500);
+      expect(answer.text).not.toContain(mark);
+      await client.query('alter table data.contact_away rename to contact');
+    });
   }
 });

@@ -36,12 +36,7 @@ describe("the owner's tools", () => {
     await sink.stop();
   });
 
-  const create = async (path: string, more: object = {}): Promise<WebhookJson> => {
-    const body = { name: path, url: sink.url(path), events: ['file.*'], ...more };
-    const answer = await door.post('/api/v1/webhooks', body);
-    expect([answer.status, answer.text]).toEqual([201, answer.text]);
-    return answer.json.data as WebhookJson;
-  };
+  const create = (path: string, more: object = {}) => space.subscribe(sink.url(path), ['file.*'], more);
   const publishFile = (id: number, data: object = {}) =>
     space.publish([{ type: 'file.created', data: { id, ...data } }]);
   const recordOf = (request: ReceivedRequest) =>
@@ -127,13 +122,8 @@ describe("the owner's tools", () => {
     expect(Date.parse(first.nextRetryAt ?? '')).toBeLessThanOrEqual(Date.parse(second.startedAt));
     expect(second.nextRetryAt).toBe(nextRetryAt);
 
-    const nobody = await door.post('/api/v1/webhooks', {
-      name: 'nobody',
-      url: sink.url('/x'),
-      events: ['note.created'],
-    });
+    const { id: off } = await space.subscribe(sink.url('/x'), ['note.created']);
     const closed = { url: `http://127.0.0.1:${await freePort()}/` };
-    const off = (nobody.json.data as WebhookJson).id;
     expect((await door.patch(`/api/v1/webhooks/${off}`, closed)).status).toBe(200);
     const { json: tested } = await door.post(`/api/v1/webhooks/${off}/test`, undefined);
     expect(tested.data).toMatchObject({
@@ -208,8 +198,7 @@ describe("the owner's tools", () => {
     const other = await TestSpace.make(system);
     const publish = (id: number) => other.publish([{ type: 'note.created', data: { id } }]);
     sink.script('/broken', { status: 400 });
-    const body = { name: 'broken', url: sink.url('/broken'), events: ['note.*'], retrySchedule: [] };
-    const { id } = (await other.door.post('/api/v1/webhooks', body)).json.data as WebhookJson;
+    const { id } = await other.subscribe(sink.url('/broken'), ['note.*'], { retrySchedule: [] });
     await publish(1);
     const since = new Date().toISOString();
     await publish(2);
@@ -236,8 +225,7 @@ describe("the owner's tools", () => {
     const since = new Date().toISOString();
     const count = 500;
     await other.publish(Array.from({ length: count }, (_, at) => ({ type: 'note.created', data: { id: at + 1 } })));
-    const body = { name: 'late', url: sink.url('/late'), events: ['note.*'] };
-    const { id } = (await other.door.post('/api/v1/webhooks', body)).json.data as WebhookJson;
+    const { id } = await other.subscribe(sink.url('/late'), ['note.*']);
     const started = await other.door.post(`/api/v1/webhooks/${id}/replays`, { since, status: 'missed' });
     expect(started.json.data).toMatchObject({ status: 'running' });
     await system.kill('webhook-service');

@@ -52,11 +52,8 @@ describe('payloads', () => {
     await sink.stop();
   });
 
-  const create = async (where: string, events: readonly string[], more: object = {}): Promise<string> => {
-    const answer = await door.post('/api/v1/webhooks', { name: where, url: sink.url(where), events, ...more });
-    expect([answer.status, answer.text]).toEqual([201, answer.text]);
-    return (answer.json.data as { id: string }).id;
-  };
+  const create = async (where: string, events: readonly string[], more: object = {}): Promise<string> =>
+    (await space.subscribe(sink.url(where), events, more)).id;
 
   const documentOfSystem = async () => (await door.get('/api/v1/openapi.json')).json as unknown as Document;
 

@@ -1,6 +1,7 @@
 import { Client } from 'pg';
 import { OwnPostgres, type PostgresServer, startSystem, type TestSystem, waitFor } from '@keyturn/testing';
 import { Receivers } from './receivers';
+import { TestSpace } from './space';
 
 /** A whole system whose reads go to a streaming replica (ADR 018). */
 describe('reads from a replica', () => {
@@ -9,8 +10,7 @@ describe('reads from a replica', () => {
   let replica: Client;
   let system: TestSystem;
   let receivers: Receivers;
-  let space: { id: string; slug: string };
-  let ask: (route: string, init?: RequestInit) => Promise<Response>;
+  let space: TestSpace;
 
   beforeAll(async () => {
     postgres = await OwnPostgres.start();
@@ -24,13 +24,7 @@ describe('reads from a replica', () => {
     await system.terminate('data-service');
     await system.startInstance('data-service', { DATABASE_READ_URL: url.href });
     receivers = await Receivers.start();
-    space = await system.createSpace();
-    const { key } = await system.createKey(space.slug);
-    ask = (route, init = {}) =>
-      fetch(`${system.baseUrl}/api/v1${route}`, {
-        ...init,
-        headers: { 'X-API-Key': key, 'Content-Type': 'application/json' },
-      });
+    space = await TestSpace.make(system);
   }, 90_000);
 
   afterAll(async () => {
@@ -47,8 +41,8 @@ describe('reads from a replica', () => {
     return { served: of('served'), behind: of('behind'), unused: of('unused') };
   };
   const titleOf = async (id: number) => {
-    const answer = await ask(`/tasks/${id}`);
-    return answer.status === 200 ? ((await answer.json()) as { data: { title: string } }).data.title : answer.status;
+    const { status, json } = await space.door.get(`/api/v1/tasks/${id}`);
+    return status === 200 ? (json.data as { title: string }).title : status;
   };
 
   it('DESIGN §4 whoever is told of a change by a webhook reads that change, although the replica stands still', async () => {
@@ -58,14 +52,8 @@ describe('reads from a replica', () => {
       read.push({ told: data.title, shown: await titleOf(data.id) });
       return { status: 200 };
     });
-    const events = ['task.created', 'task.updated'];
-    const made = await ask('/webhooks', {
-      method: 'POST',
-      body: JSON.stringify({ name: 'told', url: receivers.url('/told'), events }),
-    });
-    expect(made.status).toBe(201);
-
-    await system.publishAndApply(space.id, [{ type: 'task.created', data: { id: 1, title: 'before' } }]);
+    await space.subscribe(receivers.url('/told'), ['task.created', 'task.updated']);
+    await space.publish([{ type: 'task.created', data: { id: 1, title: 'before' } }]);
     await waitFor('a read that the replica answers', async () => {
       await titleOf(1);
       return (await outcomes()).served > 0;
@@ -99,7 +87,6 @@ describe('reads from a replica', () => {
   it('nobody notices that the replica dies', async () => {
     await standby.stopAtOnce();
     for (let n = 0; n < 20; n++) expect(await titleOf(1)).toBe('change 10');
-    const list = await ask('/tasks?sort=id');
-    expect(await list.json()).toMatchObject({ pagination: { total: 11 } });
+    expect((await space.door.page('/api/v1/tasks?sort=id')).pagination.total).toBe(11);
   });
 });

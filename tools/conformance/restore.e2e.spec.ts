@@ -1,14 +1,13 @@
-import { Client } from 'pg';
-import { OwnPostgres, startSystem, type TestSystem, waitFor } from '@keyturn/testing';
+import { onDatabase, OwnPostgres, startSystem, type TestSystem, waitFor } from '@keyturn/testing';
 import { Receivers } from './receivers';
+import { TestSpace } from './space';
 
 /** Postgres is set back to a backup under the running system; NATS knows more than it from then on. */
 describe('a restore of Postgres to an earlier moment', () => {
   let postgres: OwnPostgres;
   let system: TestSystem;
   let receivers: Receivers;
-  let space: { id: string; slug: string };
-  let ask: (route: string, init?: RequestInit) => Promise<Response>;
+  let space: TestSpace;
 
   beforeAll(async () => {
     postgres = await OwnPostgres.start();
@@ -17,20 +16,8 @@ describe('a restore of Postgres to an earlier moment', () => {
       env: { WEBHOOK_RETRY_SCHEDULE: '2s,2s,2s,2s,2s,2s,2s,2s', WEBHOOK_RETRY_JITTER: 'false' },
     });
     receivers = await Receivers.start();
-    space = await system.createSpace();
-    const { key } = await system.createKey(space.slug);
-    ask = (route, init = {}) =>
-      fetch(`${system.baseUrl}/api/v1${route}`, {
-        ...init,
-        headers: { 'X-API-Key': key, 'Content-Type': 'application/json' },
-      });
-    for (const path of ['/good', '/down']) {
-      const made = await ask('/webhooks', {
-        method: 'POST',
-        body: JSON.stringify({ name: path, url: receivers.url(path), events: ['task.created', 'task.updated'] }),
-      });
-      expect(made.status).toBe(201);
-    }
+    space = await TestSpace.make(system);
+    for (const path of ['/good', '/down']) await space.subscribe(receivers.url(path), ['task.created', 'task.updated']);
   }, 90_000);
 
   afterAll(async () => {
@@ -39,15 +26,8 @@ describe('a restore of Postgres to an earlier moment', () => {
     await postgres?.stop();
   });
 
-  async function rows<R extends object>(sql: string): Promise<R[]> {
-    const client = new Client({ connectionString: system.databaseUrl });
-    await client.connect();
-    try {
-      return (await client.query<R>(sql)).rows;
-    } finally {
-      await client.end();
-    }
-  }
+  const rows = <R extends object>(sql: string): Promise<R[]> =>
+    onDatabase(system.databaseUrl, async (client) => (await client.query<R>(sql)).rows);
   const log = () =>
     rows<{ id: string; sequence: string; event_id: string; event: string; payload: string }>(
       'select id, sequence, event_id, event, payload from data.event_log order by id',
@@ -57,7 +37,7 @@ describe('a restore of Postgres to an earlier moment', () => {
   const task = (id: number, title: string, type = 'task.created') => ({ type, data: { id, title } });
 
   it('rewinds the position by itself; what was after it is applied once more under the same ids, and no delivery is lost', async () => {
-    await system.publishAndApply(space.id, [task(1, 'before'), task(2, 'before')]);
+    await space.publish([task(1, 'before'), task(2, 'before')]);
     const settled = (count: number) => async () => {
       const [done] = await rows<{ done: string }>(
         `select count(*) as done from webhooks.delivery d join webhooks.endpoint e on e.id = d.endpoint_id
@@ -72,11 +52,7 @@ describe('a restore of Postgres to an earlier moment', () => {
     const backup = await postgres.backup();
 
     receivers.script('/down', { status: 500 });
-    await system.publishAndApply(space.id, [
-      task(3, 'after'),
-      task(1, 'changed after', 'task.updated'),
-      task(4, 'after'),
-    ]);
+    await space.publish([task(3, 'after'), task(1, 'changed after', 'task.updated'), task(4, 'after')]);
     await waitFor('deliveries to be in the database', settled(5));
     await waitFor('the other endpoint to have refused', () => idsAt('/down').length >= 5);
     const before = await log();
@@ -100,7 +76,7 @@ describe('a restore of Postgres to an earlier moment', () => {
     );
     await system.applied(30_000);
     expect(await log()).toEqual(before);
-    expect(await (await ask('/tasks?sort=id')).json()).toMatchObject({
+    expect((await space.door.get('/api/v1/tasks?sort=id')).json).toMatchObject({
       data: [{ id: 1, title: 'changed after' }, { id: 2, title: 'before' }, { id: 3 }, { id: 4 }],
       pagination: { total: 4 },
     });
@@ -123,7 +99,7 @@ describe('a restore of Postgres to an earlier moment', () => {
       60_000,
     );
 
-    await system.publishAndApply(space.id, [task(5, 'later')]);
+    await space.publish([task(5, 'later')]);
     await waitFor(
       'the system to go on',
       () => new Set(idsAt('/good')).size === 6 && new Set(idsAt('/down')).size === 6,
@@ -133,7 +109,7 @@ describe('a restore of Postgres to an earlier moment', () => {
 
   it('is found out by dispatchers too that were not there when it happened', async () => {
     const backup = await postgres.backup();
-    await system.publishAndApply(space.id, [task(10, 'forgotten')]);
+    await space.publish([task(10, 'forgotten')]);
     const forgotten = (await log()).at(-1)?.event_id ?? '';
     const times = () => idsAt('/good').filter((id) => id === forgotten).length;
     await waitFor('its first delivery', () => times() === 1);
@@ -148,6 +124,6 @@ describe('a restore of Postgres to an earlier moment', () => {
     expect(times()).toBe(1);
     await system.startInstance('dispatcher');
     await waitFor('the delivery that the backup did not know', () => times() === 2, 30_000);
-    expect((await ask('/tasks/10')).status).toBe(200);
+    expect((await space.door.get('/api/v1/tasks/10')).status).toBe(200);
   }, 120_000);
 });

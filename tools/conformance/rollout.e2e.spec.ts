@@ -133,10 +133,8 @@ describe('a rollout', () => {
   it('loses no request, no event and repeats no delivery: every process, new first and old first', async () => {
     const webhooks = await Promise.all(
       ['/a', '/b'].map(async (path) => {
-        const body = { name: path, url: sink.url(path), events: ['note.created'] };
-        const { status, json } = await space.door.post('/api/v1/webhooks', body);
-        expect(status).toBe(201);
-        return { path, id: (json.data as { id: string }).id };
+        const { id } = await space.subscribe(sink.url(path), ['note.created']);
+        return { path, id };
       }),
     );
     await space.publish([{ type: 'contact.created', data: { id: 1, phone: '(206) 555-1234' } }]);

@@ -2,8 +2,8 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { connect, ErrorCode } from 'nats';
-import { Client } from 'pg';
 import {
+  onDatabase,
   Administration,
   freePort,
   freshDatabase,
@@ -101,10 +101,9 @@ describe('a database that is not migrated yet', () => {
   }, 60_000);
 
   it('is enough when it is newer than what a version needs', async () => {
-    const client = new Client({ connectionString: database.url });
-    await client.connect();
-    await client.query(`insert into data.migration (timestamp, name) values (9999999999999, 'Later9999999999999')`);
-    await client.end();
+    await onDatabase(database.url, (client) =>
+      client.query(`insert into data.migration (timestamp, name) values (9999999999999, 'Later9999999999999')`),
+    );
     const logFile = path.join(folder, 'older.log');
     const older = ServiceProcess.launch('data-service', { env: { ...env, MANAGEMENT_PORT: '0' }, logFile });
     started.push(older);

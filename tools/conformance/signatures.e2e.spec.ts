@@ -43,16 +43,7 @@ describe('signatures', () => {
     await sink.stop();
   });
 
-  const create = async (path: string, more: object): Promise<WebhookJson> => {
-    const answer = await door.post('/api/v1/webhooks', {
-      name: path,
-      url: sink.url(path),
-      events: ['file.*'],
-      ...more,
-    });
-    expect([answer.status, answer.text]).toEqual([201, answer.text]);
-    return answer.json.data as WebhookJson;
-  };
+  const create = (path: string, more: object) => space.subscribe(sink.url(path), ['file.*'], more);
   let files = 0;
   const publish = () => space.publish([{ type: 'file.created', data: { id: ++files, name: 'Zoë "/" 🏡' } }]);
   const keysAt = async (path: string | null): Promise<PublicKey[]> => {

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { ApiKeySummary, RequestOf } from '@keyturn/contracts';
+import type { ApiKeySummary, ReplyOf, RequestOf } from '@keyturn/contracts';
 import type { PublishedEvent, TestSystem } from '@keyturn/testing';
 import { Door } from './door';
 
@@ -22,6 +22,14 @@ export class TestSpace {
   /** Publishes and returns once reading shows it. */
   publish(events: readonly PublishedEvent[]): Promise<void> {
     return this.system.publishAndApply(this.id, events);
+  }
+
+  /** A webhook, which must have been made: the reply of the request that makes it. Named by the path of its URL unless told. */
+  async subscribe(url: string, events: readonly string[], more: object = {}): Promise<ReplyOf<'webhooks.create'>> {
+    const body = { name: new URL(url).pathname, url, events, ...more };
+    const { status, json, text } = await this.door.post('/api/v1/webhooks', body);
+    if (status !== 201) throw new Error(`no webhook was made for ${url}: ${status} ${text}`);
+    return json.data;
   }
 
   /** A further key as the command line makes it: 60 requests a minute unless told. */

@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { Client } from 'pg';
 import {
+  onDatabase,
   freshNats,
   FreshPostgres,
   migrateAll,
@@ -63,13 +63,12 @@ describe('services behind TLS', () => {
     await migrateAll((name) => ({ env, logFile: logOf(`migrate-${name}`) }));
     for (const name of services) running.push(ServiceProcess.launch(name, { env, logFile: logOf(name) }));
     await Promise.all(running.map((service) => service.ready()));
-    const client = new Client({ connectionString: postgres.url });
-    await client.connect();
-    const { rows } = await client.query<{ name: string; ssl: boolean }>(
-      `select distinct application_name as name, ssl from pg_stat_activity join pg_stat_ssl using (pid)
-       where datname = current_database() and pid <> pg_backend_pid()`,
+    const { rows } = await onDatabase(postgres.url, (client) =>
+      client.query<{ name: string; ssl: boolean }>(
+        `select distinct application_name as name, ssl from pg_stat_activity join pg_stat_ssl using (pid)
+         where datname = current_database() and pid <> pg_backend_pid()`,
+      ),
     );
-    await client.end();
     for (const name of services) expect(rows.map((row) => row.name)).toContain(name);
     expect(rows.filter(({ ssl }) => !ssl)).toEqual([]);
   });

@@ -87,8 +87,7 @@ describe('traces', () => {
 
   it("one publish is one trace from the publisher to each attempt, and the receiver is told the attempt's step", async () => {
     receivers.script('/hook', { status: 500 }, 1);
-    const hook = { name: 'Hook', url: receivers.url('/hook'), events: ['note.created'] };
-    expect((await space.door.post('/api/v1/webhooks', hook)).status).toBe(201);
+    await space.subscribe(receivers.url('/hook'), ['note.created']);
     const { traceId, spanId, traceparent } = newTrace();
     await space.publish([{ type: 'note.created', data: { id: 1, subject: 'Marked-Betreff' }, traceparent }]);
     const requests = await receivers.received('/hook', 2);

@@ -66,11 +66,7 @@ describe('webhooks', () => {
     await sink.stop();
   });
 
-  const create = async (path: string, events: readonly string[], via = door): Promise<WebhookJson> => {
-    const answer = await via.post('/api/v1/webhooks', { name: 'test', url: sink.url(path), events });
-    expect([answer.status, answer.text]).toEqual([201, answer.text]);
-    return answer.json.data as WebhookJson;
-  };
+  const create = (path: string, events: readonly string[], of = space) => of.subscribe(sink.url(path), events);
   const deliveries = async (id: string, query = ''): Promise<DeliveryJson[]> =>
     (await door.rows(`/api/v1/webhooks/${id}/deliveries${query}`)) as unknown as DeliveryJson[];
   const expectError = (answer: Answer, status: number, code: string, named = '') => {
@@ -192,7 +188,7 @@ describe('webhooks', () => {
     });
 
     it('T-083 T-093 other forms of an id, and ids of other Spaces, are 404 on every route', async () => {
-      const theirs = await create('/theirs', ['file.created'], other.door);
+      const theirs = await create('/theirs', ['file.created'], other);
       for (const id of [
         theirs.id,
         theirs.id.slice(3),
@@ -250,7 +246,7 @@ describe('webhooks', () => {
   describe('deliveries', () => {
     it('T-107 T-108 T-109 T-110 T-111 X4 every event arrives once, signed, and the seed’s own verifier takes it', async () => {
       const webhook = await create('/every', eventNames);
-      const others = await create('/foreign', eventNames, other.door);
+      const others = await create('/foreign', eventNames, other);
       const ids = { id: 70 };
       for (const resource of ['user', 'contact', 'file', 'task', 'calendar_item', 'contingency', 'note']) {
         const data = resource === 'file' ? { ...ids, ...nasty } : ids;

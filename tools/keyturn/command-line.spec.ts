@@ -2,14 +2,14 @@ import { createHmac } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { Readable } from 'node:stream';
 import { ApiError, type OperationName, type RequestOf } from '@keyturn/contracts';
 import { Log } from '@keyturn/platform/logs';
 import { Metrics } from '@keyturn/platform/metrics';
 import { ensureStreams, NatsLink } from '@keyturn/platform/nats';
 import { type RpcCall, RpcServer } from '@keyturn/platform/rpc';
 import { type FreshNats, freePort, freshNats, waitFor } from '@keyturn/testing';
-import { commands, runCommandLine } from './command-line';
+import { captureCommandLine } from './capture';
+import { commands } from './command-line';
 
 const adminToken = 'a'.repeat(40);
 const space = {
@@ -75,22 +75,8 @@ beforeEach(() => {
   answers = { 'admin.spaces.list': { spaces: [space] } };
 });
 
-async function run(
-  line: readonly string[],
-  more: { env?: NodeJS.ProcessEnv; stdin?: string; signal?: AbortSignal } = {},
-) {
-  let out = '';
-  let err = '';
-  const code = await runCommandLine(line, {
-    env: { NATS_URL: nats.url, ADMIN_TOKEN: adminToken, ...more.env },
-    stdin: Readable.from([Buffer.from(more.stdin ?? '')]),
-    out: (text) => (out += text),
-    err: (text) => (err += text),
-    isInteractive: false,
-    signal: more.signal ?? new AbortController().signal,
-  });
-  return { code, out, err };
-}
+const run = (line: readonly string[], more: { env?: NodeJS.ProcessEnv; stdin?: string; signal?: AbortSignal } = {}) =>
+  captureCommandLine(line, { ...more, env: { NATS_URL: nats.url, ADMIN_TOKEN: adminToken, ...more.env } });
 
 /** The one document on stdout. */
 async function json(...line: string[]): Promise<unknown> {

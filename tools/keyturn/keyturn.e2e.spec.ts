@@ -1,9 +1,8 @@
 import { execFile, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import path from 'node:path';
-import { Readable } from 'node:stream';
 import { freePort, startSystem, type TestSystem, waitFor, workspaceRoot } from '@keyturn/testing';
-import { runCommandLine } from './command-line';
+import { captureCommandLine } from './capture';
 
 const program = path.join(workspaceRoot(), 'dist/tools/keyturn.js');
 jest.setTimeout(120_000);
@@ -17,9 +16,8 @@ describe('the command line and a running system', () => {
     system = await startSystem();
     env = {
       ...process.env,
-      NATS_URL: system.nats.url,
+      ...system.adminEnv,
       DATABASE_URL: system.databaseUrl,
-      ADMIN_TOKEN: system.adminToken,
       SECRETS_KEY: 's'.repeat(40),
     };
   });
@@ -37,19 +35,8 @@ describe('the command line and a running system', () => {
     });
 
   /** The same without the cost of a process. */
-  async function run(line: readonly string[], input = '') {
-    let out = '';
-    let err = '';
-    const code = await runCommandLine(line, {
-      env,
-      stdin: Readable.from([Buffer.from(input)]),
-      out: (text) => (out += text),
-      err: (text) => (err += text),
-      isInteractive: false,
-      signal: new AbortController().signal,
-    });
-    return { code, out, err };
-  }
+  const run = (line: readonly string[], stdin?: string) =>
+    captureCommandLine(line, { env, ...(stdin === undefined ? {} : { stdin }) });
 
   async function json<T>(line: readonly string[], input?: string): Promise<T> {
     const { code, out, err } = await run([...line, '--json'], input);

@@ -1,7 +1,6 @@
-import { Readable } from 'node:stream';
 import type { Delivery, DeliveryAttempt, Replay, Webhook, WebhookAudit } from '@keyturn/contracts';
 import { HttpSink, startSystem, type TestSystem, waitFor } from '@keyturn/testing';
-import { runCommandLine } from './command-line';
+import { captureCommandLine } from './capture';
 
 // A whole system starts first, on whatever machine this is.
 jest.setTimeout(60_000);
@@ -9,14 +8,12 @@ jest.setTimeout(60_000);
 describe('webhooks, deliveries, replays and the feed from the command line', () => {
   let system: TestSystem;
   let sink: HttpSink;
-  let env: NodeJS.ProcessEnv;
   let spaceId: string;
   let slug: string;
 
   beforeAll(async () => {
     system = await startSystem({ env: { WEBHOOK_RETRY_SCHEDULE: '50ms,1h' } });
     sink = await HttpSink.start();
-    env = { NATS_URL: system.nats.url, ADMIN_TOKEN: system.adminToken };
     ({ id: spaceId, slug } = await system.createSpace());
   });
 
@@ -25,22 +22,8 @@ describe('webhooks, deliveries, replays and the feed from the command line', () 
     await sink?.stop();
   });
 
-  async function run(line: readonly string[], signal = new AbortController().signal, heard: string[] = []) {
-    let out = '';
-    let err = '';
-    const code = await runCommandLine([...line, '--space', slug], {
-      env,
-      stdin: Readable.from([]),
-      out: (text) => {
-        out += text;
-        heard.push(text);
-      },
-      err: (text) => (err += text),
-      isInteractive: false,
-      signal,
-    });
-    return { code, out, err };
-  }
+  const run = (line: readonly string[], more: { signal?: AbortSignal; out?: (text: string) => void } = {}) =>
+    captureCommandLine([...line, '--space', slug], { env: system.adminEnv, ...more });
 
   async function json<T>(...line: readonly string[]): Promise<T> {
     const { code, out, err } = await run([...line, '--json']);
@@ -189,11 +172,10 @@ describe('webhooks, deliveries, replays and the feed from the command line', () 
     const tail = await json<{ next: number }>('events', 'feed', '--limit', '100');
     const stop = new AbortController();
     const heard: string[] = [];
-    const following = run(
-      ['events', 'feed', '--follow', '--after', `${tail.next}`, '--types', 'note.*', '--json'],
-      stop.signal,
-      heard,
-    );
+    const following = run(['events', 'feed', '--follow', '--after', `${tail.next}`, '--types', 'note.*', '--json'], {
+      signal: stop.signal,
+      out: (text) => heard.push(text),
+    });
     await system.publishAndApply(spaceId, [
       { type: 'contact.created', data: { id: 1 } },
       { type: 'note.created', data: { id: 1, subject: 'Zoë' } },

@@ -16,7 +16,7 @@ import {
   type ListQuery,
   type Position,
 } from '@keyturn/contracts';
-import { freshDatabase, type FreshDatabase } from '@keyturn/testing';
+import { freshDatabase, listQuery, type FreshDatabase } from '@keyturn/testing';
 import { listStatement } from './list-statement';
 import type { ListRow } from './list-sql';
 import { sessionSettings, type SessionKind } from './plan';
@@ -119,17 +119,7 @@ const searchOf = (item: Thing) =>
   [item['name'], item['city'], item['remarks']].map((value) => foldCase(String(value ?? ''))).join('\n');
 
 async function list(query: Partial<ListQuery>) {
-  const whole: ListQuery = {
-    filters: [],
-    search: [],
-    sort: 'id',
-    order: 'asc',
-    pageSize: 25,
-    window: { page: 1 },
-    fields: null,
-    ...query,
-  };
-  const { statement, values, sessions, reply } = listStatement(mapping, whole);
+  const { statement, values, sessions, reply } = listStatement(mapping, listQuery(query));
   const result = await clients[sessions].query<ListRow>({ ...statement, values: ['1', ...values] });
   const { head, rows } = reply(result.rows[0] as ListRow);
   const things = JSON.parse(`[${rows}]`) as Thing[];

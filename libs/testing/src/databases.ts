@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { Client } from 'pg';
+import { onDatabase } from './on-database';
 
 /** Set by the global set-up: the server of this run. */
 const SERVER_URL = 'KEYTURN_TEST_DATABASE_URL';
@@ -24,11 +24,13 @@ export async function freshDatabase(template?: DatabaseTemplate, server = testSe
   const source = template ? await templateDatabase(server, template) : 'template0';
   const name = `${runPrefix()}${randomBytes(6).toString('hex')}`;
   // A checkpoint per copy ("file_copy") costs more than the few hundred pages of a fresh schema.
-  await onServer(server, (client) => client.query(`create database ${name} template ${source}`));
+  await onDatabase(server, (client) => client.query(`create database ${name} template ${source}`));
   return {
     url: withDatabase(server, name),
     drop: () =>
-      onServer(server, (client) => client.query(`drop database if exists ${name} with (force)`)).then(() => undefined),
+      onDatabase(server, (client) => client.query(`drop database if exists ${name} with (force)`)).then(
+        () => undefined,
+      ),
   };
 }
 
@@ -43,7 +45,7 @@ export function useServer(url: string): () => void {
 
 /** Drops what this run has made, on a server that outlives it. */
 export async function dropRunDatabases(): Promise<void> {
-  await onServer(testServerUrl(), async (client) => {
+  await onDatabase(testServerUrl(), async (client) => {
     const { rows } = await client.query<{ datname: string }>(
       'select datname from pg_database where starts_with(datname, $1)',
       [runPrefix()],
@@ -54,7 +56,7 @@ export async function dropRunDatabases(): Promise<void> {
 
 async function templateDatabase(server: string, template: DatabaseTemplate): Promise<string> {
   const name = `${runPrefix()}template_${template.name.replace(/\W/g, '_')}`;
-  await onServer(server, async (client) => {
+  await onDatabase(server, async (client) => {
     // Two workers may want the same template at once: the second waits and finds it made.
     await client.query('select pg_advisory_lock(hashtext($1))', [name]);
     const made = await client.query('select 1 from pg_database where datname = $1', [name]);
@@ -85,14 +87,4 @@ function withDatabase(url: string, name: string): string {
   const changed = new URL(url);
   changed.pathname = `/${name}`;
   return changed.href;
-}
-
-async function onServer<T>(url: string, work: (client: Client) => Promise<T>): Promise<T> {
-  const client = new Client({ connectionString: url });
-  await client.connect();
-  try {
-    return await work(client);
-  } finally {
-    await client.end();
-  }
 }

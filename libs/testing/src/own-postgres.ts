@@ -2,8 +2,8 @@ import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { chmodSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { Client } from 'pg';
 import { useServer } from './databases';
+import { onDatabase } from './on-database';
 import { LeashedFolder } from './servers/leash';
 import { PostgresServer, type PostgresOptions } from './servers/postgres';
 import { postgresAccount } from './servers/postgres-account';
@@ -93,10 +93,8 @@ export class OwnPostgres {
     this.folder.remove();
   }
 
-  private async copyTo(folder: string): Promise<void> {
-    const client = new Client({ connectionString: this.server.url });
-    await client.connect();
-    try {
+  private copyTo(folder: string): Promise<void> {
+    return onDatabase(this.server.url, async (client) => {
       await client.query(`select pg_backup_start('test', fast => true)`);
       // Files that change or go while they are copied are what the backup's label is for; cp says so and goes on.
       execFileSync('sh', ['-c', 'cp -a "$1" "$2" || [ -f "$2/PG_VERSION" ]', 'copy', this.options.dataDir, folder], {
@@ -110,8 +108,6 @@ export class OwnPostgres {
       writeFileSync(path.join(folder, 'backup_label'), rows[0]?.labelfile ?? '', { mode: 0o600 });
       postgresAccount(this.folder.path).own(path.join(folder, 'backup_label'));
       rmSync(path.join(folder, 'postmaster.pid'), { force: true });
-    } finally {
-      await client.end();
-    }
+    });
   }
 }

@@ -1,6 +1,5 @@
 import { connect } from 'nats';
-import { Client } from 'pg';
-import { type FreshNats, freshDatabase, freshNats } from './index';
+import { type FreshNats, freshDatabase, freshNats, onDatabase } from './index';
 
 describe('a fresh database', () => {
   it('is a copy of the template, apart from every other', async () => {
@@ -50,12 +49,5 @@ describe('a fresh NATS', () => {
   });
 });
 
-async function query(url: string, text: string): Promise<unknown[]> {
-  const client = new Client({ connectionString: url });
-  await client.connect();
-  try {
-    return (await client.query(text)).rows;
-  } finally {
-    await client.end();
-  }
-}
+const query = (url: string, text: string): Promise<unknown[]> =>
+  onDatabase(url, async (client) => (await client.query(text)).rows);

@@ -102,6 +102,11 @@ export class TestSystem {
     return this.freshDatabase.url;
   }
 
+  /** What tells the command line where this system is, and lets it in. */
+  get adminEnv(): NodeJS.ProcessEnv {
+    return { NATS_URL: this.nats.url, ADMIN_TOKEN: this.adminToken };
+  }
+
   /** Only of a system with `ownPostgres`. */
   get postgres(): FreshPostgres {
     if (!this.ownPostgres) throw new Error('The system shares the PostgreSQL of this run: ask for ownPostgres.');

@@ -16,6 +16,7 @@ export { decodeHint, encodeHint, hintSubject, type WebhookHint } from './hints';
 export { webhookSettings } from './settings';
 export { PostgresDispatchStore, type DispatchStoreOptions } from './dispatch/dispatch-store';
 export type { Idempotency } from './kept-replies';
+export { webhookDefaults } from './stored-webhook';
 export type { NewWebhook, Ordering, StoredWebhook, WebhookChange, WebhookSettings } from './stored-webhook';
 export { WebhookStore } from './webhook-store';
 export {

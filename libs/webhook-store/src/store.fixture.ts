@@ -11,7 +11,7 @@ import { webhookMigrations } from './migrations';
 import { ReplayStore } from './replay-store';
 import { SecretBox } from './secret-box';
 import { newSigningSecret } from './signature';
-import type { NewWebhook, StoredWebhook } from './stored-webhook';
+import { webhookDefaults, type NewWebhook, type StoredWebhook } from './stored-webhook';
 import { WebhookStore } from './webhook-store';
 
 export const storeKey = 'a key for tests of at least thirty-two characters';
@@ -84,15 +84,7 @@ export class StoreFixture {
         name: 'CRM',
         url: 'https://example.com/hook',
         events: ['file.created', 'file.updated'],
-        isActive: true,
-        rateLimit: null,
-        ordering: 'none',
-        retryScheduleMs: null,
-        thin: false,
-        filter: null,
-        headers: {},
-        signatureScheme: 'v1',
-        handshake: false,
+        ...webhookDefaults,
         signingSecret: newSigningSecret(),
         ...settings,
       },

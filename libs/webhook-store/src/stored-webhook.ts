@@ -26,6 +26,19 @@ export interface WebhookSettings {
   readonly handshake: boolean;
 }
 
+/** What a webhook is like where its owner says nothing else. */
+export const webhookDefaults: Omit<WebhookSettings, 'name' | 'url' | 'events'> = {
+  isActive: true,
+  rateLimit: null,
+  ordering: 'none',
+  retryScheduleMs: null,
+  thin: false,
+  filter: null,
+  headers: {},
+  signatureScheme: 'v1',
+  handshake: false,
+};
+
 export type NewWebhook = WebhookSettings & { readonly signingSecret: string };
 export type WebhookChange = Partial<WebhookSettings>;
 

@@ -1,10 +1,11 @@
 import { connect, type Socket } from 'node:net';
-import { ApiError, collections, type Webhook } from '@keyturn/contracts';
+import { ApiError, collections } from '@keyturn/contracts';
 import { reply } from '@keyturn/platform/rpc';
 import { freshDatabase, freshNats, waitFor, type FreshDatabase, type FreshNats } from '@keyturn/testing';
 import { Audit } from '../audit/audit';
 import { accessTemplate, RunningGateway, StandIn } from '../gateway-fixture';
 import { makeApiKey } from '../keys/api-key';
+import { webhookExample as webhook } from '../openapi/webhook-schemas';
 
 jest.setTimeout(30_000);
 
@@ -20,31 +21,6 @@ describe('the gateway', () => {
   let patience = 0;
 
   const record = (id: number) => JSON.stringify({ id, propertyAddress: '333 Main St', remarks: 'x'.repeat(200) });
-  const webhook: Webhook = {
-    id: 'wh_42',
-    name: 'CRM',
-    url: 'https://example.com/hook',
-    events: ['file.created'],
-    isActive: true,
-    createdAt: '2026-03-10T12:00:00.000Z',
-    updatedAt: '2026-03-10T12:00:00.000Z',
-    status: 'active',
-    disabledReason: null,
-    rateLimit: null,
-    ordering: 'none',
-    retrySchedule: null,
-    thin: false,
-    filter: null,
-    headerNames: [],
-    previousSecretUntil: null,
-    signatureScheme: 'v1',
-    previousSchemeUntil: null,
-    publicKey: null,
-    publicKeysPath: null,
-    handshake: false,
-    verifiedAt: null,
-    allowedRate: null,
-  };
 
   beforeAll(async () => {
     [database, nats] = await Promise.all([freshDatabase(accessTemplate), freshNats()]);

@@ -1,9 +1,15 @@
 import { Client } from 'pg';
-import type { ListQuery } from '@keyturn/contracts';
 import { runMigrations, type Database } from '@keyturn/platform/database';
 import { Log } from '@keyturn/platform/logs';
 import { Metrics } from '@keyturn/platform/metrics';
-import { freshDatabase, OwnPostgres, waitFor, type FreshDatabase, type PostgresServer } from '@keyturn/testing';
+import {
+  freshDatabase,
+  listQuery,
+  OwnPostgres,
+  waitFor,
+  type FreshDatabase,
+  type PostgresServer,
+} from '@keyturn/testing';
 import { migrations } from '../migrations';
 import type { DataSettings } from '../settings';
 import { ReadPools } from './read-pools';
@@ -12,15 +18,7 @@ import { SpaceReader } from './space-reader';
 import { SpaceSequences } from './space-sequences';
 
 const log = Log.create('test', 'silent');
-const firstPage: ListQuery = {
-  filters: [],
-  search: [],
-  sort: 'id',
-  order: 'asc',
-  pageSize: 25,
-  window: { page: 1 },
-  fields: null,
-};
+const firstPage = listQuery();
 
 const urlOf = (server: PostgresServer, databaseUrl: string) => {
   const url = new URL(databaseUrl);

@@ -17,7 +17,7 @@ import {
 import { runMigrations, statement } from '@keyturn/platform/database';
 import { Log } from '@keyturn/platform/logs';
 import { Metrics } from '@keyturn/platform/metrics';
-import { freshDatabase, type FreshDatabase } from '@keyturn/testing';
+import { freshDatabase, listQuery, type FreshDatabase } from '@keyturn/testing';
 import { migrations } from '../migrations';
 import { recordMapping } from '../records/record-mappings';
 import { phoneKey, recordTable } from '../records/record-table';
@@ -98,17 +98,6 @@ async function store(space: number, resource: Resource, records: readonly AnyRec
       [space, collection, total],
     );
 }
-
-const listQuery = (query: Partial<ListQuery> = {}): ListQuery => ({
-  filters: [],
-  search: [],
-  sort: 'id',
-  order: 'asc',
-  pageSize: 25,
-  window: { page: 1 },
-  fields: null,
-  ...query,
-});
 
 async function list(spaceId: string, collection: string, query?: Partial<ListQuery>) {
   const { head, rows } = await reader.list(spaceId, collection, listQuery(query));

@@ -4,6 +4,7 @@ import {
   headerValueProblem,
   maxStaticHeaderBytes,
   maxStaticHeaders,
+  webhookDefaults,
   type AddressPolicy,
   type Ordering,
   type WebhookChange,
@@ -118,18 +119,6 @@ const fields: {
 
 const required = ['name', 'url', 'events'] as const;
 
-const defaults: Omit<WebhookSettings, (typeof required)[number]> = {
-  isActive: true,
-  rateLimit: null,
-  ordering: 'none',
-  retryScheduleMs: null,
-  thin: false,
-  filter: null,
-  headers: {},
-  signatureScheme: 'v1',
-  handshake: false,
-};
-
 function parseObject(input: unknown): Input {
   if (typeof input !== 'object' || input === null || Array.isArray(input))
     throw validationError('body', 'The body must be a JSON object');
@@ -153,7 +142,7 @@ export function parseNewWebhook(input: unknown, policy: AddressPolicy): WebhookS
   for (const field of Object.keys(given))
     if (!Object.hasOwn(fields, field)) throw validationError(field, `${quote(field)} is no field that can be set`);
   const chosen = Object.keys(given).map((field) => parseField(field, given[field], policy));
-  return Object.assign({}, defaults, ...chosen) as WebhookSettings;
+  return Object.assign({}, webhookDefaults, ...chosen) as WebhookSettings;
 }
 
 export interface ParsedChange {

@@ -1,19 +1,10 @@
 import { ApiError, eventNames, type ListQuery } from '@keyturn/contracts';
+import { listQuery as query } from '@keyturn/testing';
 import { SecretBox, secretContext } from '@keyturn/webhook-store';
 import { attempt, secretsKey, WebhookServiceFixture } from './webhooks.fixture';
 
 const valid = { name: 'My CRM Sync', url: 'https://your-app.com/webhooks', events: ['file.created', 'file.updated'] };
 
-const query = (change: Partial<ListQuery> = {}): ListQuery => ({
-  filters: [],
-  search: [],
-  sort: 'id',
-  order: 'asc',
-  pageSize: 25,
-  window: { page: 1 },
-  fields: null,
-  ...change,
-});
 const newest = (change: Partial<ListQuery> = {}) => query({ order: 'desc', ...change });
 
 const refusal = (code: string, field?: string) =>

@@ -11,7 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import path from 'node:path';
-import { Client } from 'pg';
+import { onDatabase } from '../on-database';
 import { waitFor } from '../wait-for';
 import { freePort } from './free-port';
 import { postgresAccount, type PostgresAccount } from './postgres-account';
@@ -149,14 +149,10 @@ function killAtOnce(pid: number): void {
 async function ensureDatabase(url: string): Promise<void> {
   const maintenance = new URL(url);
   maintenance.pathname = '/postgres';
-  const client = new Client({ connectionString: maintenance.href });
-  await client.connect();
-  try {
+  await onDatabase(maintenance.href, async (client) => {
     const found = await client.query('select 1 from pg_database where datname = $1', [NAME]);
     if (found.rowCount === 0) await client.query(`create database ${NAME}`);
-  } finally {
-    await client.end();
-  }
+  });
 }
 
 /** What a server that runs on this data folder says of itself; undefined when there is none. */

@@ -140,7 +140,7 @@ describe('roles of Postgres', () => {
       await waitFor('the purge', async () => {
         for (const owner of ['access', 'data', 'webhooks'] as const)
           await system.admin.request(`admin.retention.${owner}`, { now });
-        const left = await inDatabase(system.databaseUrl, (client) => rowsOfSpace(client, id));
+        const left = await onDatabase(system.databaseUrl, (client) => rowsOfSpace(client, id));
         return Object.keys(left).join() === 'access.audit';
       });
     } finally {

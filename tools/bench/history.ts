@@ -119,8 +119,8 @@ class History {
     }
     for (const statement of [
       `select setval('webhooks.delivery_id', ${this.messages * webhooksOfSpace + webhooksOfSpace})`,
-      `insert into webhooks.endpoint_day (endpoint_id, day, deliveries)
-       select endpoint_id, day, count(*) from webhooks.delivery group by endpoint_id, day
+      `insert into webhooks.endpoint_day (endpoint_id, day, deliveries, usual_event, usual_code)
+       select endpoint_id, day, count(*), 'file.updated', 200 from webhooks.delivery group by endpoint_id, day
        on conflict (endpoint_id, day) do update set deliveries = excluded.deliveries`,
       'vacuum analyze webhooks.message',
       'vacuum analyze webhooks.delivery',
@@ -137,7 +137,7 @@ const momentOf = `($1::date::timestamp at time zone 'UTC') + (n - $2::bigint) * 
 
 const fillMessages = `
   insert into webhooks.message (day, id, space_id, sequence, event, resource, record_id, time, committed_at, changed, payload)
-  select $1::date, 'evt_' || lpad(n::text, 26, '0'), $4::bigint, n, case when n / 2 % 10 < 2 then 'file.created' else 'file.updated' end,
+  select $1::date, 'evt_' || lpad(n::text, 26, '0'), $4::bigint, n, case when n / 2 % 10000 = 7 then 'file.deleted' when n / 2 % 10 < 2 then 'file.created' else 'file.updated' end,
          'file', n % 100000, ${momentOf}, ${momentOf}, '{listPrice}',
          convert_to('{"event":"file.updated","data":{"id":' || n % 100000 || ',"name":"' || repeat('x', 200) || '"}}', 'UTF8')
   from ${numbers}`;
@@ -145,17 +145,20 @@ const fillMessages = `
 const fillDeliveries = `
   insert into webhooks.delivery (id, day, endpoint_id, space_id, message_id, sequence, event, resource, record_id, thin, created_at,
                                  status, troubled, attempts, max_attempts, last_attempt_at, delivered_at, response_status,
-                                 response_body, duration_ms)
+                                 response_body, duration_ms, unusual_event, unusual_code, trouble)
   select (m.sequence - 1) * ${webhooksOfSpace} + e.place, m.day, e.id, m.space_id, m.id, m.sequence, m.event, m.resource, m.record_id,
          false, m.committed_at, fate.status, fate.status <> 'success', 1, 9, m.committed_at,
-         case when fate.status = 'success' then m.committed_at end, fate.code, 'OK', 12
+         case when fate.status = 'success' then m.committed_at end, fate.code, 'OK', 12,
+         nullif(m.event, 'file.updated'), case when fate.status = 'success' then nullif(fate.code, 200) else fate.code end,
+         nullif(fate.status, 'success')
   from webhooks.message m
   cross join lateral (
     select id, row_number() over (order by id) as place from webhooks.endpoint where space_id = $4::bigint
   ) e
   cross join lateral (
     select case when nth % 100 < 2 then 'failed' when nth % 500 = 3 then 'cancelled' else 'success' end as status,
-           case when nth % 100 = 0 then 500 when nth % 100 = 1 then 404 when nth % 500 = 3 then 503 else 200 end as code
+           case when nth % 100 = 0 then 500 when nth % 100 = 1 then 404 when nth % 500 = 3 then 503
+                when nth % 10000 = 9 then 201 else 200 end as code
     from (select m.sequence / 2 as nth) of_its_space
   ) fate
   where m.day = $1::date and m.space_id = $4::bigint and m.sequence between $2::bigint and $3::bigint
@@ -185,11 +188,21 @@ async function measure(system: TestSystem, client: Client, spaces: readonly Hist
     ['list by status failed', `${base}?status=failed&cursor=`],
     ['list by status success', `${base}?status=success&cursor=`],
     ['list by status pending', `${base}?status=pending`],
+    ['list by status cancelled', `${base}?status=cancelled&cursor=`],
     ['list by event', `${base}?event=file.created&cursor=`],
+    ['list by the usual event', `${base}?event=file.updated&cursor=`],
+    ['list by a rare event', `${base}?event=file.deleted&cursor=`],
+    ['list by an event that there is none of', `${base}?event=note.created&cursor=`],
     ['list by code 404', `${base}?responseStatus=404&cursor=`],
+    ['list by code 200', `${base}?responseStatus=200&cursor=`],
+    ['list by code 201, which is rare', `${base}?responseStatus=201&cursor=`],
     ['list by code 418, which there is none of', `${base}?responseStatus=418&cursor=`],
+    ['list by code 418 and status failed', `${base}?responseStatus=418&status=failed&cursor=`],
     ['list of the last day', `${base}?createdAt[gte]=${yesterday}&cursor=`],
     ['list of one day a week ago', `${base}?createdAt=${weekAgo}&cursor=`],
+    ['list of one day a week ago by a rare event', `${base}?createdAt=${weekAgo}&event=file.deleted&cursor=`],
+    ['list of one day a week ago by code 404', `${base}?createdAt=${weekAgo}&responseStatus=404&cursor=`],
+    ['list of the last day by code 201', `${base}?createdAt[gte]=${yesterday}&responseStatus=201&cursor=`],
     ['cursor page deep inside', await deepCursor(client, base, ask)],
   ];
   for (const [name, path] of lists) costs.set(name, await timed(() => ask(path)));

@@ -16,6 +16,7 @@ export { planList, sessionSettings, type ListPlan, type SessionKind } from './pl
 export {
   mapColumns,
   type ColumnMapping,
+  type ListParameter,
   type ColumnOptions,
   type ColumnType,
   type TableMapping,

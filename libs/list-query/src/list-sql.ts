@@ -60,7 +60,9 @@ export function listSql(
 }
 
 function predicates(mapping: TableMapping, query: ListQuery, parameters: readonly unknown[], values: Values): string[] {
-  const fixed = (mapping.parameters ?? []).map(({ sql, type }, i) => `${sql} = ${values.add(parameters[i], type)}`);
+  const fixed = (mapping.parameters ?? []).map(
+    ({ sql, type, operator = '=' }, i) => `${sql} ${operator} ${values.add(parameters[i], type)}`,
+  );
   const filters = query.filters.map((filter) => {
     const column = mapping.columns[filter.field];
     if (!column) throw new Error(`${mapping.table} has no column for ${filter.field}`);
@@ -87,8 +89,9 @@ function searches({ table, search, searchTable }: TableMapping, query: ListQuery
 /** One ordered pass along the index of a sort whose key is never null. */
 function walk(parts: Parts): string {
   const { plan, query, chosen, after, values } = parts;
-  const position = after === null ? '' : ` and ${behind(parts, 'r.id', plan.sort.key, after, values)}`;
-  const order = byId(parts) ? `r.id ${query.order}` : `${plan.sort.key} ${query.order}, r.id ${query.order}`;
+  const id = parts.mapping.position ?? 'r.id';
+  const position = after === null ? '' : ` and ${behind(parts, id, plan.sort.key, after, values)}`;
+  const order = byId(parts) ? `${id} ${query.order}` : `${plan.sort.key} ${query.order}, r.id ${query.order}`;
   const page = `select ${columnsOf(parts)} from ${plan.table} r
     where ${chosen}${position} order by ${order} ${limitOf(parts)}`;
   return answer(parts, '', page, byId(parts) ? `id ${query.order}` : `key ${query.order}, id ${query.order}`);

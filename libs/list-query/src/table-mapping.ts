@@ -31,8 +31,10 @@ export interface TableMapping {
   readonly where?: readonly string[];
   /** Its predicates leave little to pass by, so a walk keeps to the index of its sort, whatever the planner expects. */
   readonly narrow?: boolean;
-  /** Columns that must equal a value given with each request: the webhook of a list of deliveries. */
-  readonly parameters?: readonly { readonly sql: string; readonly type: ColumnType }[];
+  /** Columns that are compared with a value given with each request: the webhook of a list of deliveries must equal it. */
+  readonly parameters?: readonly ListParameter[];
+  /** The id as the index spells it that a walk by id shall keep to; no other index may have this order. */
+  readonly position?: string;
   /** One row as JSON text. */
   readonly json: string;
   /** The table that `json` speaks of as `r`, where it is another one, keyed by the same `space_id` and `id`. */
@@ -44,6 +46,12 @@ export interface TableMapping {
   readonly searchTable?: string;
   /** A query for the number of all rows of the Space (`$1`) in this list, where somebody keeps it; else they are counted. */
   readonly total?: string;
+}
+
+export interface ListParameter {
+  readonly sql: string;
+  readonly type: ColumnType;
+  readonly operator?: '=' | '>=' | '<=';
 }
 
 /** Characters of a string that its sort looks at, so that an index entry always fits its page. */

@@ -1,17 +1,15 @@
+import { listDeliveries, type DeliveryKey } from './delivery-lists';
 import { findDelivery, findErased, readAttempts, readDeliveries, resend } from './delivery-statements';
 import type { ListDatabases } from './list-databases';
 import { deliveryNumber, webhookNumber } from './wire-ids';
 import {
   ApiError,
-  deliveryList,
   type Delivery,
   type DeliveryAttempt,
   type DeliveryStatus,
-  type Filter,
   type ListQuery,
   type ListReply,
 } from '@keyturn/contracts';
-import { listStatement, mapColumns, type ColumnMapping, type ListRow, type TableMapping } from '@keyturn/list-query';
 import type { Database } from '@keyturn/platform/database';
 
 interface DeliveryRow {
@@ -52,82 +50,6 @@ interface AttemptRow {
   late: boolean;
 }
 
-interface DeliveryKey {
-  readonly id: string;
-  /** `YYYY-MM-DD`: its partition. */
-  readonly day: string;
-}
-
-/**
- * Ids are drawn in the transaction whose beginning is `created_at`, and no statement takes as long as this: so what was created
- * so much earlier than another delivery has the lower id.
- */
-const longestAcceptance = `interval '1 minute'`;
-const columns = mapColumns(deliveryList, { notNull: ['event', 'status', 'attempts'] });
-const nearest = (condition: string, order: 'asc' | 'desc') =>
-  `(select near.id from webhooks.delivery near where near.endpoint_id = $2::bigint and near.created_at ${condition}
-    order by near.created_at ${order} limit 1)`;
-
-/** `$2` is the webhook. A page is a list of keys; the rows are read by them. */
-const allDeliveries: TableMapping = {
-  table: 'webhooks.delivery',
-  parameters: [{ sql: 'r.endpoint_id', type: 'bigint' }],
-  json: `r.id || ':' || r.day`,
-  columns: {
-    ...columns,
-    createdAt: {
-      ...(columns['createdAt'] as ColumnMapping),
-      implies: {
-        from: (moment) => `r.id >= coalesce(${nearest(`< ${moment} - ${longestAcceptance}`, 'desc')}, 0)`,
-        upTo: (moment) =>
-          `r.id <= coalesce(${nearest(`> ${moment} + ${longestAcceptance}`, 'asc')}, 9223372036854775807)`,
-      },
-    },
-  },
-  search: `lower(r.event || chr(10) || coalesce(r.error, ''))`,
-  total: `select sum(deliveries)::bigint from webhooks.endpoint_day where endpoint_id = $2::bigint`,
-};
-
-/** Everything that is neither a plain success nor still before its first attempt has an index of its own. */
-const troubled: TableMapping = { ...allDeliveries, where: ['r.troubled'] };
-const troubledStatuses: readonly unknown[] = ['retrying', 'failed', 'cancelled'] satisfies DeliveryStatus[];
-
-/** What waits stands in the queue, which is small beside the history. */
-const waiting: TableMapping = {
-  ...allDeliveries,
-  where: [
-    `r.id in (select delivery_id from webhooks.queue where endpoint_id = $2::bigint and state <> 'leased'
-              union all
-              select delivery_id from webhooks.queue where endpoint_id = $2::bigint and state = 'leased')`,
-  ],
-};
-const waitingStatuses: readonly unknown[] = ['pending', 'retrying'] satisfies DeliveryStatus[];
-
-function mappingFor(query: ListQuery): TableMapping {
-  const only =
-    (statuses: readonly unknown[]) =>
-    ({ field, operator, values }: Filter) =>
-      field === 'status' &&
-      (operator === 'eq' || operator === 'in') &&
-      values.every((value) => statuses.includes(value));
-  if (query.filters.some(only(waitingStatuses))) return waiting;
-  if (query.filters.some(only(troubledStatuses))) return troubled;
-  if (query.filters.some(isCodeOfTrouble)) return { ...troubled, narrow: true };
-  return query.filters.some(isTime) ? { ...allDeliveries, narrow: true } : allDeliveries;
-}
-
-/** One range, or one day: a walk begins at its end. */
-const isTime = ({ field, operator, values: [value, ...others] }: Filter): boolean =>
-  field === 'createdAt' &&
-  others.length === 0 &&
-  (['gt', 'gte', 'lt', 'lte'].includes(operator) || (operator === 'eq' && !String(value).includes('T')));
-
-/** What has answered like that is troubled for good, until an attempt succeeds. */
-const isCodeOfTrouble = ({ field, operator, values }: Filter): boolean =>
-  field === 'responseStatus' &&
-  (operator === 'eq' || operator === 'in') &&
-  values.every((value) => typeof value === 'number' && (value < 200 || value > 299));
-
 /** Deliveries as their owner sees them (T-092). */
 export class DeliveryStore {
   constructor(
@@ -139,10 +61,7 @@ export class DeliveryStore {
 
   /** The rows come as JSON texts, in order. The webhook is known to exist in the Space. */
   async list(spaceId: string, webhookId: string, query: ListQuery): Promise<{ head: ListReply; rows: string[] }> {
-    const list = listStatement(mappingFor(query), query, [webhookNumber(webhookId)]);
-    const [row] = await this.lists[list.sessions].inSpace(spaceId).query<ListRow>(list.statement, list.values);
-    const { head, rows } = list.reply(row as ListRow);
-    const keys = rows === '' ? [] : rows.split(',').map(keyOf);
+    const { head, keys } = await listDeliveries(this.lists, spaceId, webhookId, query);
     return { head, rows: (await this.read(spaceId, keys)).map((delivery) => deliveryJson(delivery, query.fields)) };
   }
 
@@ -194,11 +113,6 @@ export class DeliveryStore {
       .inSpace(spaceId)
       .query<DeliveryRow>(readDeliveries, [keys.map(({ id }) => id), keys.map(({ day }) => day)]);
   }
-}
-
-function keyOf(text: string): DeliveryKey {
-  const [id = '', day = ''] = text.split(':');
-  return { id, day };
 }
 
 /** The payload goes in as the text that was sent. */

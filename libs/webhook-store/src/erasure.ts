@@ -1,3 +1,4 @@
+import { outOfQueue } from './ended-deliveries';
 import { acceptEvents } from './dispatch/acceptance';
 import { isErasable } from './erased-events';
 import { RecordOrder } from './record-order';
@@ -31,8 +32,7 @@ const cancelWaiting = statement(
      returning q.delivery_id, q.day, q.status_before, q.endpoint_id, q.ordered
    ), ended as (
      update webhooks.delivery d
-     set status = coalesce(gone.status_before, 'cancelled'), troubled = d.troubled or gone.status_before is distinct from 'success',
-         next_retry_at = null
+     set ${outOfQueue}
      from gone where d.id = gone.delivery_id and d.day = gone.day
    )
    select endpoint_id, ordered from gone`,

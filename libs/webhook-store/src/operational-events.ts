@@ -19,9 +19,9 @@ const emit = statement(
      where exists (select from wanted)
    ), made as (
      insert into webhooks.delivery (id, day, endpoint_id, space_id, message_id, event, resource, record_id, thin, created_at, status,
-                                    max_attempts)
+                                    unusual_event, max_attempts)
      select nextval('webhooks.delivery_id'), (now() at time zone 'UTC')::date, id, space_id, $2, $3, 'webhook', $4, false, now(),
-            'pending', max_attempts
+            'pending', $3, max_attempts
      from wanted order by id
      returning id, day, endpoint_id, space_id, message_id, resource, record_id
    ), placed as (

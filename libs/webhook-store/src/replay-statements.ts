@@ -1,3 +1,4 @@
+import { outOfQueue } from './ended-deliveries';
 import { isErased } from './erased-events';
 import { statement } from '@keyturn/platform/database';
 
@@ -121,8 +122,8 @@ export const step = statement(
      on conflict do nothing
    ), made as (
      insert into webhooks.delivery (id, day, endpoint_id, space_id, message_id, sequence, event, resource, record_id, thin, replay_id,
-                                    created_at, status, max_attempts)
-     select delivery_id, day, target_id, space_id, id, sequence, event, resource, record_id, thin, replay_id, now(), 'pending', round
+                                    created_at, status, unusual_event, max_attempts)
+     select delivery_id, day, target_id, space_id, id, sequence, event, resource, record_id, thin, replay_id, now(), 'pending', event, round
      from given where not again order by sequence
      on conflict (endpoint_id, message_id, day) do nothing
      returning id, endpoint_id, day
@@ -204,8 +205,7 @@ export const cancelWaiting = statement(
      returning q.delivery_id, q.day, q.status_before
    )
    update webhooks.delivery d
-   set status = coalesce(gone.status_before, 'cancelled'), troubled = d.troubled or gone.status_before is distinct from 'success',
-       next_retry_at = null
+   set ${outOfQueue}
    from gone where d.id = gone.delivery_id and d.day = gone.day`,
 );
 

@@ -1,3 +1,4 @@
+import { outOfQueue } from './ended-deliveries';
 import { statement } from '@keyturn/platform/database';
 
 /** The statements of {@link WebhookStore}. `$1` is the Space in each. */
@@ -113,8 +114,7 @@ export const cancelWaiting = statement(
      returning q.delivery_id, q.day, q.status_before
    ), ended as (
      update webhooks.delivery d
-     set status = coalesce(gone.status_before, 'cancelled'), troubled = d.troubled or gone.status_before is distinct from 'success',
-         next_retry_at = null
+     set ${outOfQueue}
      from gone where d.id = gone.delivery_id and d.day = gone.day
    )
    select count(*)::int as gone from gone`,

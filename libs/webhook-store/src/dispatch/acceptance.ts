@@ -73,20 +73,22 @@ const accept = statement(
      on conflict do nothing
    ), made as (
      insert into webhooks.delivery (id, day, endpoint_id, space_id, message_id, sequence, event, resource, record_id, thin,
-                                    created_at, status, troubled, max_attempts)
+                                    created_at, status, troubled, trouble, unusual_event, max_attempts)
      -- The numbers are given out behind the order, so that they follow it whatever way the rows were joined.
      select nextval('webhooks.delivery_id'), o.* from (
        select m.day, e.id as endpoint_id, m.space_id, m.id, m.sequence, m.event, m.resource, m.record_id,
               owed.thin, now(), case when e.is_active and not m.erased then 'pending' else 'cancelled' end,
-              not e.is_active or m.erased,
+              not e.is_active or m.erased, case when not e.is_active or m.erased then 'cancelled' end,
+              nullif(m.event, k.usual_event),
               coalesce(cardinality(e.retry_schedule) + 1, $18::int)
        from matched m
        cross join lateral unnest(m.endpoints, m.thins) as owed(endpoint_id, thin)
        join webhooks.endpoint e on e.id = owed.endpoint_id
+       left join webhooks.endpoint_day k on k.endpoint_id = e.id and k.day = m.day
        order by m.space_id, m.sequence, e.id
      ) o
      on conflict (endpoint_id, message_id, day) do nothing
-     returning id, day, endpoint_id, space_id, message_id, sequence, resource, record_id, thin, status
+     returning id, day, endpoint_id, space_id, message_id, sequence, event, resource, record_id, thin, status
    ), lanes as materialized (
      select e.id, e.revision, e.ordering = 'record' as in_order,
             e.status = 'active' and not e.suspended and e.send_rate is null and e.ordering = 'none'
@@ -113,9 +115,13 @@ const accept = statement(
             case when leased then $1::bigint end, now(), 'first', ordered
      from chosen order by id
    ), counted as (
-     insert into webhooks.endpoint_day (endpoint_id, day, deliveries)
-     select endpoint_id, day, count(*) from made group by endpoint_id, day order by endpoint_id, day
-     on conflict (endpoint_id, day) do update set deliveries = endpoint_day.deliveries + excluded.deliveries
+     insert into webhooks.endpoint_day (endpoint_id, day, deliveries, last_event)
+     select endpoint_id, day, count(*), mode() within group (order by event)
+     from made group by endpoint_id, day order by endpoint_id, day
+     on conflict (endpoint_id, day) do update
+       set deliveries = endpoint_day.deliveries + excluded.deliveries, last_event = excluded.last_event,
+           usual_event = coalesce(endpoint_day.usual_event,
+                                  case when endpoint_day.last_event = excluded.last_event then excluded.last_event end)
    )
    select chosen.id, chosen.message_id, chosen.endpoint_id, chosen.revision, chosen.thin, chosen.leased, chosen.ordered,
           chosen.resource, chosen.record_id, batch.closed

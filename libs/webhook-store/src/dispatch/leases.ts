@@ -1,3 +1,4 @@
+import { outOfQueue } from '../ended-deliveries';
 import type { InstanceId } from './dispatch-store.types';
 import { statement, type Queries } from '@keyturn/platform/database';
 
@@ -69,8 +70,7 @@ const release = statement(
      returning q.delivery_id, q.day, q.status_before
    ), ended as (
      update webhooks.delivery d
-     set status = coalesce(gone.status_before, 'cancelled'), troubled = d.troubled or gone.status_before is distinct from 'success',
-         next_retry_at = null
+     set ${outOfQueue}
      from gone where d.id = gone.delivery_id and d.day = gone.day
    )
    update webhooks.queue q set state = 'ready', owner = null

@@ -27,7 +27,7 @@ const record = statement(
           with ordinality as r(delivery_id, effect, delay_ms, hold_ms, number, started_at, reason, address, status, headers,
                                body, fault, error, dns_ms, connect_ms, tls_ms, first_byte_ms, total_ms, excerpt, place)
    ), mine as materialized (
-     select r.*, q.day, q.endpoint_id, q.space_id, q.resource, q.record_id, q.ordered, q.erased,
+     select r.*, q.day, q.endpoint_id, q.space_id, q.resource, q.record_id, q.ordered, q.erased, k.usual_code,
             r.effect = 'delivered' and e.status = 'disabled' and e.is_active as recovered,
             case when q.day is null or r.effect = 'repeat' then null
                  when r.effect = 'delivered' then 'success'
@@ -40,6 +40,7 @@ const record = statement(
        where delivery_id = r.delivery_id and state = 'leased' and owner + 0 = $1 for update
      ) q on true
      left join webhooks.endpoint e on e.id = q.endpoint_id
+     left join webhooks.endpoint_day k on k.endpoint_id = q.endpoint_id and k.day = q.day
    ), decided as materialized (
      select *, effect = 'put_back' as stays, number - (effect = 'put_back')::int as counted,
             case when next_status = 'retrying' and effect = 'retry' then now() + delay_ms * interval '1 ms' end as next_at
@@ -54,13 +55,22 @@ const record = statement(
      from decided d where q.delivery_id = d.delivery_id and d.next_status = 'retrying'
    ), changed as (
      update webhooks.delivery t
-     set status = d.next_status, troubled = d.next_status <> 'success', attempts = d.counted,
+     set status = d.next_status, troubled = d.next_status <> 'success',
+         trouble = case when d.next_status in ('failed', 'cancelled') then d.next_status end,
+         unusual_code = case when d.next_status = 'success' then nullif(d.status, d.usual_code) else d.status end, attempts = d.counted,
          last_attempt_at = d.started_at, next_retry_at = d.next_at,
          delivered_at = case when d.next_status = 'success' then d.started_at + d.total_ms * interval '1 ms' else t.delivered_at end,
          response_status = d.status, response_body = case when d.erased then null else d.excerpt end,
          error = d.error, duration_ms = round(d.total_ms)
      from decided d
      where t.id = d.delivery_id and t.day = d.day and t.day between $21::date and $22::date and d.next_status is not null
+   ), learned as (
+     update webhooks.endpoint_day k
+     set usual_code = case when k.last_code = batch.code then batch.code end, last_code = batch.code
+     from (select endpoint_id, day, mode() within group (order by status) as code
+           from decided where next_status = 'success' and usual_code is null
+           group by endpoint_id, day order by endpoint_id, day) batch
+     where k.endpoint_id = batch.endpoint_id and k.day = batch.day and k.usual_code is null
    ), kept as (
      insert into webhooks.attempt (day, delivery_id, space_id, number, reason, started_at, duration_ms, dns_ms, connect_ms, tls_ms,
                                    first_byte_ms, address, response_status, response_headers, response_body, fault, error,

@@ -15,9 +15,9 @@ const open = statement(
      select (now() at time zone 'UTC')::date, $4, space_id, $7, $8, id, $5::timestamptz, now(), '{}', $6 from target
    ), made as (
      insert into webhooks.delivery (id, day, endpoint_id, space_id, message_id, event, resource, record_id, thin, created_at,
-                                    status, max_attempts)
+                                    status, unusual_event, max_attempts)
      select nextval('webhooks.delivery_id'), (now() at time zone 'UTC')::date, id, space_id, $4, $7, $8, id, false, now(),
-            'pending', 1
+            'pending', $7, 1
      from target
      returning *
    ), placed as (

@@ -1,3 +1,4 @@
+import { outOfQueue } from '../ended-deliveries';
 import { RecordOrder } from '../record-order';
 import { cancelWaiting as cancelReplayed, leftOver } from '../replay-statements';
 import { endWaiting } from '../space-life';
@@ -10,8 +11,7 @@ const endErased = statement(
      delete from webhooks.queue where erased and state <> 'leased' returning delivery_id, day, status_before
    )
    update webhooks.delivery d
-   set status = coalesce(gone.status_before, 'cancelled'), troubled = d.troubled or gone.status_before is distinct from 'success',
-       next_retry_at = null
+   set ${outOfQueue}
    from gone where d.id = gone.delivery_id and d.day = gone.day`,
 );
 

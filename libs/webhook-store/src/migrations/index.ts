@@ -13,6 +13,7 @@ import { DaysByTheirName1763600700000 } from './1763600700000-days-by-their-name
 import { FiltersOfAnEvent1763600750000 } from './1763600750000-filters-of-an-event';
 import { QueueInOrder1763600790000 } from './1763600790000-queue-in-order';
 import { SpaceLife1763600800000 } from './1763600800000-space-life';
+import { UnusualDeliveries1763600850000 } from './1763600850000-unusual-deliveries';
 
 /** In order; forward only. */
 export const webhookMigrations: readonly MigrationClass[] = [
@@ -30,4 +31,5 @@ export const webhookMigrations: readonly MigrationClass[] = [
   FiltersOfAnEvent1763600750000,
   QueueInOrder1763600790000,
   SpaceLife1763600800000,
+  UnusualDeliveries1763600850000,
 ];

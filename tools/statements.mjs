@@ -117,7 +117,7 @@ function setup(builder) {
     if (file.endsWith('platform/src/database/database.ts'))
       contents = contents.replace(
         /export function statement\(name: string, text: string\): Statement \{/,
-        '$&\n  (globalThis as any).keepStatement({ name, text });',
+        '$&\n  keepStatement({ name, text });',
       );
     if (!/^\s*@[A-Z]\w*\(/m.test(contents)) return { contents, loader: 'ts' };
     const { code } = await transform(contents, {

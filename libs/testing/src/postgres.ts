@@ -39,6 +39,15 @@ export class FreshPostgres {
     return this.server.kill();
   }
 
+  /** Nobody hears anything more from the server, until `thaw`. */
+  freeze(): void {
+    this.server.freeze();
+  }
+
+  thaw(): void {
+    this.server.thaw();
+  }
+
   /** Starts again after `kill`, on the same port and with the same data; returns when it has recovered. */
   async restart(): Promise<void> {
     this.server = await PostgresServer.start({ ...this.options, port: this.server.port });

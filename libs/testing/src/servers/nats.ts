@@ -1,11 +1,8 @@
-import { spawn, type ChildProcess } from 'node:child_process';
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import path from 'node:path';
-import { waitFor } from '../wait-for';
-import { freePort } from './free-port';
 import { commandLine, end, processIdentity } from './process-identity';
-import { ServerError } from './server-error';
+import { ServerChild, startServer } from './server-child';
 
 const START_TIMEOUT_MS = 15_000;
 const STOP_TIMEOUT_MS = 10_000;
@@ -30,52 +27,36 @@ export class NatsServer {
     readonly pid: number,
     readonly port: number,
     readonly url: string,
-    /** Resolves when the server has ended, whoever ended it. */
-    readonly exited: Promise<void>,
-    private readonly child: ChildProcess,
+    private readonly child: ServerChild,
   ) {}
 
   static async start(options: NatsOptions): Promise<NatsServer> {
     mkdirSync(options.storeDir, { recursive: true });
     await endPredecessor(options);
-    for (let attempt = 1; ; attempt += 1) {
-      const port = options.port ?? (await freePort());
-      const { child, exited } = launch(options, port);
-      const ended = (): boolean => child.exitCode !== null || child.signalCode !== null || child.pid === undefined;
-      try {
-        await waitFor('nats-server to accept connections', async () => ended() || greets(port), START_TIMEOUT_MS);
-      } catch (error) {
-        child.kill('SIGKILL');
-        throw new ServerError(`nats-server does not become ready; its log is ${options.logFile}.`, { cause: error });
-      }
-      if (!ended() && child.pid !== undefined)
-        return new NatsServer(child.pid, port, `nats://127.0.0.1:${port}`, exited, child);
-      const log = readFileSync(options.logFile, 'utf8').slice(-2000);
-      if (options.port === undefined && log.includes('address already in use') && attempt < 3) continue;
-      const complaint = log.split('\n').filter((line) => line.includes('[FTL]') || line.includes('[ERR]'));
-      throw new ServerError(
-        `nats-server does not start: ${complaint.at(-1)?.replace(/^.*\] /, '') ?? 'it says nothing'} (its log is ${options.logFile}).`,
-      );
-    }
+    const { child, pid, port } = await startServer({
+      name: 'nats-server',
+      logFile: options.logFile,
+      port: options.port,
+      timeoutMs: START_TIMEOUT_MS,
+      launch: (candidate) => launch(options, candidate),
+      isReady: (_child, candidate) => greets(candidate),
+      complaint: lastComplaint,
+    });
+    return new NatsServer(pid, port, `nats://127.0.0.1:${port}`, child);
   }
 
-  async stop(): Promise<void> {
-    this.child.kill('SIGTERM');
-    const timer = setTimeout(() => this.child.kill('SIGKILL'), STOP_TIMEOUT_MS);
-    await this.ended();
-    clearTimeout(timer);
+  /** Resolves when the server has ended, whoever ended it. */
+  get exited(): Promise<void> {
+    return this.child.exited;
+  }
+
+  stop(): Promise<void> {
+    return this.child.stop('SIGTERM', 'SIGKILL', STOP_TIMEOUT_MS);
   }
 
   /** Ends at once, as in a crash. */
-  async stopAtOnce(): Promise<void> {
-    this.child.kill('SIGKILL');
-    await this.ended();
-  }
-
-  /** Nothing else may keep this process alive, and then it would end, successfully, in the middle of waiting. */
-  private ended(): Promise<void> {
-    this.child.ref();
-    return this.exited;
+  stopAtOnce(): Promise<void> {
+    return this.child.stopAtOnce('SIGKILL');
   }
 }
 
@@ -86,22 +67,18 @@ async function endPredecessor({ pidFile, storeDir }: NatsOptions): Promise<void>
   if (identity && commandLine(identity.pid).includes(storeDir)) await end(identity, 'SIGTERM', STOP_TIMEOUT_MS);
 }
 
-function launch(options: NatsOptions, port: number): { child: ChildProcess; exited: Promise<void> } {
-  const log = openSync(options.logFile, 'a');
+function launch(options: NatsOptions, port: number): ServerChild {
   const args = ['--addr', '127.0.0.1', '--port', String(port), '--pid', options.pidFile];
   const config = options.configFile === undefined ? [] : ['--config', options.configFile];
-  const child = spawn(options.program, [...args, ...config, '--jetstream', '--store_dir', options.storeDir], {
+  return ServerChild.spawn(options.program, [...args, ...config, '--jetstream', '--store_dir', options.storeDir], {
     cwd: path.dirname(options.storeDir),
-    detached: true,
-    stdio: ['ignore', log, log],
+    logFile: options.logFile,
   });
-  closeSync(log);
-  child.unref();
-  const exited = new Promise<void>((resolve) => {
-    child.once('exit', () => resolve());
-    child.once('error', () => resolve());
-  });
-  return { child, exited };
+}
+
+function lastComplaint(log: string): string {
+  const complaints = log.split('\n').filter((line) => line.includes('[FTL]') || line.includes('[ERR]'));
+  return complaints.at(-1)?.replace(/^.*\] /, '') ?? 'it says nothing';
 }
 
 /** A nats-server speaks first: its `INFO` line says that it takes clients. */

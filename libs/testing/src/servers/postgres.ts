@@ -1,22 +1,12 @@
-import { spawn, type ChildProcess } from 'node:child_process';
-import {
-  closeSync,
-  existsSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { spawn } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { onDatabase } from '../on-database';
 import { waitFor } from '../wait-for';
-import { freePort } from './free-port';
 import { postgresAccount, type PostgresAccount } from './postgres-account';
 import { postgresBinaries } from './postgres-binaries';
 import { childrenOf, commandLine, end, processIdentity } from './process-identity';
+import { ServerChild, startServer } from './server-child';
 import { ServerError } from './server-error';
 
 /** The one account and database of an embedded server. */
@@ -66,9 +56,7 @@ export class PostgresServer {
     readonly pid: number,
     readonly port: number,
     readonly url: string,
-    /** Resolves when the server has ended, whoever ended it. */
-    readonly exited: Promise<void>,
-    private readonly child: ChildProcess,
+    private readonly child: ServerChild,
   ) {}
 
   static async start(options: PostgresOptions): Promise<PostgresServer> {
@@ -78,69 +66,65 @@ export class PostgresServer {
     await endPredecessor(options.dataDir);
     if (!existsSync(options.dataDir)) await initialise(binaries.initdb, account, options);
 
-    // Between finding a free port and listening on it somebody else may take it: then the next one is tried.
-    for (let attempt = 1; ; attempt += 1) {
-      const port = options.port ?? (await freePort());
-      const { child, exited } = launch(binaries.postgres, account, options, port);
-      const log = (): string => readFileSync(options.logFile, 'utf8').slice(-2000);
-      try {
-        await waitFor(
-          'PostgreSQL to accept connections',
-          () => {
-            if (child.exitCode !== null || child.signalCode !== null) return 'ended';
-            return readyFile(options.dataDir)?.ready === true && readyFile(options.dataDir)?.pid === child.pid;
-          },
-          START_TIMEOUT_MS,
-        );
-      } catch (error) {
-        child.kill('SIGKILL');
-        throw new ServerError(`PostgreSQL does not become ready; its log is ${options.logFile}.`, { cause: error });
-      }
-      if (child.exitCode === null && child.signalCode === null && child.pid !== undefined) {
-        const url = `postgres://${NAME}:${options.password}@127.0.0.1:${port}/${NAME}`;
-        await ensureDatabase(url);
-        return new PostgresServer(child.pid, port, url, exited, child);
-      }
-      const portWasTaken = log().includes('could not bind') || log().includes('Address already in use');
-      if (options.port === undefined && portWasTaken && attempt < 3) continue;
-      throw new ServerError(`PostgreSQL does not start: ${lastComplaint(log())} (its log is ${options.logFile}).`);
-    }
+    const { child, pid, port } = await startServer({
+      name: 'PostgreSQL',
+      logFile: options.logFile,
+      port: options.port,
+      timeoutMs: START_TIMEOUT_MS,
+      launch: (candidate) => launch(binaries.postgres, account, options, candidate),
+      isReady: (candidate) => {
+        const said = readyFile(options.dataDir);
+        return said?.ready === true && said.pid === candidate.pid;
+      },
+      complaint: lastComplaint,
+    });
+    const url = `postgres://${NAME}:${options.password}@127.0.0.1:${port}/${NAME}`;
+    await ensureDatabase(url);
+    return new PostgresServer(pid, port, url, child);
+  }
+
+  /** Resolves when the server has ended, whoever ended it. */
+  get exited(): Promise<void> {
+    return this.child.exited;
   }
 
   /** Lets open transactions go ("fast" shutdown), writes a checkpoint, ends. */
-  async stop(): Promise<void> {
-    this.child.kill('SIGINT');
-    const timer = setTimeout(() => this.child.kill('SIGQUIT'), STOP_TIMEOUT_MS);
-    await this.ended();
-    clearTimeout(timer);
+  stop(): Promise<void> {
+    return this.child.stop('SIGINT', 'SIGQUIT', STOP_TIMEOUT_MS);
   }
 
   /** Ends at once and without a checkpoint, as a test's server may. */
-  async stopAtOnce(): Promise<void> {
-    this.child.kill('SIGQUIT');
-    await this.ended();
+  stopAtOnce(): Promise<void> {
+    return this.child.stopAtOnce('SIGQUIT');
   }
 
   /** `kill -9` of the server with all of its processes: nobody is left to end a transaction or to tell a client. */
   async kill(): Promise<void> {
-    // Halted first, so that no child is born between the list and the kill.
-    process.kill(this.pid, 'SIGSTOP');
-    const children = childrenOf(this.pid);
-    for (const pid of [this.pid, ...children]) killAtOnce(pid);
-    await this.ended();
+    const children = this.freeze().filter((pid) => pid !== this.pid);
+    for (const pid of [this.pid, ...children]) signal(pid, 'SIGKILL');
+    await this.child.ended();
     await waitFor('all processes of PostgreSQL to be gone', () => children.every((pid) => !processIdentity(pid)));
   }
 
-  /** Nothing else may keep this process alive, and then it would end, successfully, in the middle of waiting. */
-  private ended(): Promise<void> {
-    this.child.ref();
-    return this.exited;
+  /** Every process stands still: clients hear nothing more, not even that their connection has ended. */
+  freeze(): number[] {
+    // The server first, so that no child is born between the list and its halt.
+    signal(this.pid, 'SIGSTOP');
+    const children = childrenOf(this.pid);
+    for (const pid of children) signal(pid, 'SIGSTOP');
+    return [this.pid, ...children];
+  }
+
+  /** Undoes {@link freeze}. */
+  thaw(): void {
+    for (const pid of [...childrenOf(this.pid), this.pid]) signal(pid, 'SIGCONT');
   }
 }
 
-function killAtOnce(pid: number): void {
+/** It may have ended meanwhile. */
+function signal(pid: number, name: NodeJS.Signals): void {
   try {
-    process.kill(pid, 'SIGKILL');
+    process.kill(pid, name);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   }
@@ -210,12 +194,7 @@ async function initialise(initdb: string, account: PostgresAccount, options: Pos
   }
 }
 
-function launch(
-  postgres: string,
-  account: PostgresAccount,
-  options: PostgresOptions,
-  port: number,
-): { child: ChildProcess; exited: Promise<void> } {
+function launch(postgres: string, account: PostgresAccount, options: PostgresOptions, port: number): ServerChild {
   const settings = {
     listen_addresses: '127.0.0.1',
     port: String(port),
@@ -229,21 +208,7 @@ function launch(
     ...['-D', options.dataDir],
     ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
   ]);
-  const log = openSync(options.logFile, 'a');
-  // Detached: Ctrl-C in the terminal goes to the whole process group, and the servers are to be the last to stop.
-  const child = spawn(file, args, {
-    ...as,
-    cwd: path.dirname(options.dataDir),
-    detached: true,
-    stdio: ['ignore', log, log],
-  });
-  closeSync(log);
-  child.unref();
-  const exited = new Promise<void>((resolve) => {
-    child.once('exit', () => resolve());
-    child.once('error', () => resolve());
-  });
-  return { child, exited };
+  return ServerChild.spawn(file, args, { ...as, cwd: path.dirname(options.dataDir), logFile: options.logFile });
 }
 
 /** The server reads certificates from files, and its key from one that nobody else may read. */

@@ -9,7 +9,7 @@ const slots = (quotaWindowSeconds * 1000) / slotMs + 1;
 interface Bucket {
   /** Requests by slot, as a ring. */
   readonly counts: Uint16Array;
-  /** Number of the newest slot since 1970. */
+  /** Number of the newest slot. */
   newest: number;
   total: number;
 }
@@ -24,7 +24,8 @@ export class AddressLimit {
   constructor(
     readonly limit: number,
     private readonly maxAddresses = 20_000,
-    private readonly now: () => number = Date.now,
+    /** No clock that may be set: whoever has used up the limit would be refused for as long as it was set back. */
+    private readonly now: () => number = () => performance.now(),
   ) {}
 
   /** Counts one request; false when the address has none left. A refused request does not count (T-043). */

@@ -18,7 +18,7 @@ afterAll(async () => {
   await servers?.stop();
 });
 
-const call = <R>(request: R) => ({ request, body: new Uint8Array(0), deadline: Date.now() + 5_000 });
+const call = <R>(request: R) => ({ request, body: new Uint8Array(0), deadline: performance.now() + 5_000 });
 const rejected = async (spaceId?: string) =>
   (await new RejectedRpc(side.link).list(call(spaceId === undefined ? {} : { spaceId }))).head.rejected;
 const metric = async (name: string) => (await side.metrics.registry.getSingleMetric(name)?.get())?.values ?? [];

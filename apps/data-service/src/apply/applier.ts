@@ -203,8 +203,8 @@ export class Applier implements OnApplicationBootstrap {
     const backfill = intakeOf('BACKFILL');
     this.intakes = [live, backfill];
 
-    let natsSeenAt = Date.now();
-    let sessionUsedAt = Date.now();
+    let natsSeenAt = performance.now();
+    let sessionUsedAt = performance.now();
     let partitionsOfDay = utcDay();
     let lost = false;
     void session.lost.then(() => {
@@ -212,8 +212,8 @@ export class Applier implements OnApplicationBootstrap {
       this.wake.now();
     });
     while (!this.stopping.signal.aborted && !lost) {
-      if (this.link.connected) natsSeenAt = Date.now();
-      else if (Date.now() - natsSeenAt > leaveWithoutNatsMs) return;
+      if (this.link.connected) natsSeenAt = performance.now();
+      else if (performance.now() - natsSeenAt > leaveWithoutNatsMs) return;
       if (partitionsOfDay !== utcDay()) {
         partitionsOfDay = utcDay();
         await queries.query(ensurePartitions);
@@ -223,10 +223,10 @@ export class Applier implements OnApplicationBootstrap {
       const intake = this.choose(live, backfill);
       if (intake) {
         await this.applyNext(session, intake);
-        sessionUsedAt = Date.now();
-      } else if (Date.now() - sessionUsedAt >= heartbeatMs) {
+        sessionUsedAt = performance.now();
+      } else if (performance.now() - sessionUsedAt >= heartbeatMs) {
         await queries.query(heartbeat);
-        sessionUsedAt = Date.now();
+        sessionUsedAt = performance.now();
       } else {
         await this.wake.within(heartbeatMs);
       }
@@ -235,9 +235,9 @@ export class Applier implements OnApplicationBootstrap {
 
   /** Live events first: a backfill, however large, delays them by one of its batches at most. */
   private choose(live: Intake, backfill: Intake): Intake | undefined {
-    const starved = Date.now() - this.lastBackfill > backfillEveryMs;
+    const starved = performance.now() - this.lastBackfill > backfillEveryMs;
     if (backfill.size > 0 && (live.size === 0 || starved)) {
-      this.lastBackfill = Date.now();
+      this.lastBackfill = performance.now();
       return backfill;
     }
     return live.size > 0 ? live : undefined;

@@ -211,6 +211,25 @@ it('the streams are not there yet when the service starts', async () => {
   await expectNotes(3);
 });
 
+it('the clock of the machine is set ahead by an hour and back while a stream is away: nothing waits for it', async () => {
+  const manager = await servers.publisher.jetstreamManager();
+  for (const name of ['DOMAIN', 'BACKFILL']) await manager.streams.delete(name);
+  const real = Date.now.bind(Date);
+  const clock = jest.spyOn(Date, 'now').mockImplementation(() => real() + 3_600_000);
+  try {
+    const side = await startSide();
+    const asked = jest.spyOn(side.link, 'manager');
+    // Both streams are looked for again and again.
+    await waitFor('both to be missed twice', () => asked.mock.calls.length >= 4);
+    clock.mockRestore();
+    await ensureStreams(side.link, 1);
+    await publishNotes(1, 3);
+    await expectNotes(3);
+  } finally {
+    clock.mockRestore();
+  }
+});
+
 it('DOMAIN is made anew: read from its beginning, and what was applied before does nothing', async () => {
   await startSide();
   await publishNotes(1, 10);

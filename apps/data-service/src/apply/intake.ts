@@ -61,7 +61,7 @@ export class Intake {
 
   /** Opens the reader if it is not open. Only to be called while no batch of this stream is being applied. */
   keepOpen(): void {
-    if (this.reader || this.opening || this.stopped || Date.now() < this.retryAt) return;
+    if (this.reader || this.opening || this.stopped || performance.now() < this.retryAt) return;
     this.opening = true;
     void this.open().finally(() => {
       this.opening = false;
@@ -122,7 +122,7 @@ export class Intake {
       if (this.stopped) await reader.stop();
       else if (reader.isOpen) this.reader = reader;
     } catch (error) {
-      this.retryAt = Date.now() + retryMs;
+      this.retryAt = performance.now() + retryMs;
       this.log.warn({ stream: this.stream, error: String(error) }, 'stream cannot be read');
     }
   }

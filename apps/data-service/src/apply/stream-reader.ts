@@ -102,7 +102,7 @@ export class StreamReader {
         else this.receive(message);
       },
     });
-    this.lastHeard = Date.now();
+    this.lastHeard = performance.now();
     this.watchdog = setInterval(() => this.checkSilence(), heartbeatMs);
     void this.watchConnection();
     this.request();
@@ -158,7 +158,7 @@ export class StreamReader {
 
   private receive(message: Msg): void {
     if (this.stopped) return;
-    this.lastHeard = Date.now();
+    this.lastHeard = performance.now();
     if (message.subject === this.inbox) {
       this.status(message);
       return;
@@ -197,7 +197,7 @@ export class StreamReader {
   }
 
   private checkSilence(): void {
-    if (this.outstanding > 0 && Date.now() - this.lastHeard > silenceMs) this.break('the server is silent');
+    if (this.outstanding > 0 && performance.now() - this.lastHeard > silenceMs) this.break('the server is silent');
   }
 
   private break(reason: string): void {

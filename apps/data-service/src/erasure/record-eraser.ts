@@ -95,7 +95,7 @@ export class RecordEraser {
     for (;;) {
       const positions = await positionsOf(this.database);
       if (reached((name) => positions.get(name) ?? 0)) return;
-      if (Date.now() > deadline) throw unavailable(`The erasure has to wait for ${what}; repeat it later`);
+      if (performance.now() > deadline) throw unavailable(`The erasure has to wait for ${what}; repeat it later`);
       await new Promise((resolve) => setTimeout(resolve, lookEveryMs));
     }
   }

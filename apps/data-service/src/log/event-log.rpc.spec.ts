@@ -50,7 +50,7 @@ async function read(change: Partial<RequestOf<'data.events'>> = {}) {
     payloads: true,
     ...change,
   };
-  const { head, body } = await rpc.events({ request, body: new Uint8Array(0), deadline: Date.now() + 10_000 });
+  const { head, body } = await rpc.events({ request, body: new Uint8Array(0), deadline: performance.now() + 10_000 });
   return { ...head, ids: head.events.map(({ id }) => id), body: Buffer.from(body ?? []) };
 }
 

@@ -164,7 +164,7 @@ export class Relay {
     const now = Date.now();
     for (const { committed_at: committedAt } of rows)
       this.duration.observe(Math.max(0, now - committedAt.getTime()) / 1_000);
-    if (now - this.saved.at > savePositionEveryMs) await this.save();
+    if (performance.now() - this.saved.at > savePositionEveryMs) await this.save();
     return rows.length === limit || Number(last.bytes_before) > maxBatchBytes / 2;
   }
 
@@ -217,7 +217,7 @@ export class Relay {
       readPosition,
     );
     if (!row) throw new Error('there is no position of the relay');
-    this.saved = { id: Number(row.sequence), created: row.stream_created?.getTime(), at: Date.now() };
+    this.saved = { id: Number(row.sequence), created: row.stream_created?.getTime(), at: performance.now() };
     const at = { lastSequence: state.lastSequence, streamCreated: state.created };
     if (row.stream_created && row.stream_created.getTime() !== state.created.getTime()) {
       this.log.warn({ created: state.created }, 'stream EVENTS was made anew: relaying again what it would hold');
@@ -270,7 +270,7 @@ export class Relay {
       relayed.streamCreated,
     ]);
     if (rows.length === 0) throw new OutOfStep('another instance has saved a position');
-    this.saved = { id: relayed.id, created: relayed.streamCreated.getTime(), at: Date.now() };
+    this.saved = { id: relayed.id, created: relayed.streamCreated.getTime(), at: performance.now() };
   }
 
   private async lag(): Promise<number> {

@@ -111,7 +111,8 @@ export class ReadReplica implements OnModuleInit, OnModuleDestroy {
       rows = await Promise.race([reading, present.gone]);
     } catch (error) {
       // It would take as long on the primary, and nobody would wait for that.
-      if (isStatementTimeout((error as Error).cause) || (until !== undefined && Date.now() >= until)) throw error;
+      if (isStatementTimeout((error as Error).cause) || (until !== undefined && performance.now() >= until))
+        throw error;
       if (!(error instanceof Gone)) present.leave(String(error));
       return this.without('failed');
     }

@@ -30,7 +30,7 @@ interface Prepared {
 
 /**
  * Everything that can be read of a Space. The Space is an argument of the one method that starts a query, so no read can
- * leave it out. `until`, in epoch ms, is how long somebody waits for the answer.
+ * leave it out. `until`, by `performance.now()`, is how long somebody waits for the answer.
  */
 @Injectable()
 export class SpaceReader {

@@ -42,7 +42,7 @@ export class NameResolver {
     this.resolver = new dns.Resolver({ timeout: 1_000, tries: 2 });
     if (options.servers?.length) this.resolver.setServers(options.servers);
     this.hostsFile = options.hostsFile ?? '/etc/hosts';
-    this.now = options.now ?? Date.now;
+    this.now = options.now ?? (() => performance.now());
   }
 
   /** At once where the name is an address or its answer is still good. Rejects with a {@link Fault}. */

@@ -195,7 +195,7 @@ export class Database implements Doors {
   }
 
   /**
-   * `until`, in epoch ms: whoever asked has been answered otherwise by then. A statement does not begin after it, and one that
+   * `until`, by `performance.now()`: whoever asked has been answered otherwise by then. A statement does not begin after it, and one that
    * still runs fails, loses its connection, and is stopped by Postgres, which sees that nobody is there any more.
    */
   inSpace(spaceId: string, until?: number): SpaceScope {
@@ -263,7 +263,7 @@ export class Database implements Doors {
 
   private async queryUntil(until: number, config: QueryConfig): Promise<QueryResult> {
     const client = await this.connect();
-    const leftMs = until - Date.now();
+    const leftMs = until - performance.now();
     if (leftMs <= 0) {
       client.release();
       throw unavailable('Nobody waits for the statement any more');

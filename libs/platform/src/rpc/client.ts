@@ -30,6 +30,7 @@ export interface RpcResult<N extends OperationName> {
 interface Pending {
   readonly resolve: (result: { head: never; body: Uint8Array }) => void;
   readonly reject: (error: unknown) => void;
+  /** By `performance.now()`: a clock that is set must not end a request, nor keep one waiting. */
   readonly expires: number;
   readonly operation: string;
   readonly span: Span | undefined;
@@ -68,7 +69,14 @@ export class RpcClient {
       const traceparent = (span ?? currentSpan())?.traceparent;
       const head: RequestHead = { request, waitMs: deadlineMs, ...rest, ...(traceparent && { traceparent }) };
       connection.publish(`rpc.${operation}`, encodeFrame(head, body), { reply: `${prefix}.${token}` });
-      this.pending.set(token, { resolve, reject, expires: Date.now() + deadlineMs, operation, span, received: 0 });
+      this.pending.set(token, {
+        resolve,
+        reject,
+        expires: performance.now() + deadlineMs,
+        operation,
+        span,
+        received: 0,
+      });
       this.sweeper ??= setInterval(() => this.sweep(), sweepMs);
     });
   }
@@ -141,7 +149,7 @@ export class RpcClient {
   }
 
   private sweep(): void {
-    const now = Date.now();
+    const now = performance.now();
     const down = !this.link.connected;
     for (const [token, pending] of this.pending)
       if (down || pending.expires <= now)

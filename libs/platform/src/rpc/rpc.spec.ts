@@ -17,7 +17,12 @@ const longBytes = 3_000_001;
 
 @Controller()
 class Answers {
-  static release: (() => void) | undefined;
+  /** Requests that wait to be answered. */
+  static readonly held: (() => void)[] = [];
+
+  static release(): void {
+    for (const answer of Answers.held.splice(0)) answer();
+  }
 
   @Operation('data.detail')
   detail(@Payload() { request, body, requestId }: RpcCall<'data.detail'>): RpcReply<'data.detail'> {
@@ -29,7 +34,7 @@ class Answers {
 
   @Operation('data.lookup')
   async lookup(): Promise<RpcReply<'data.lookup'>> {
-    await new Promise<void>((resolve) => (Answers.release = resolve));
+    await new Promise<void>((resolve) => Answers.held.push(resolve));
     return reply({}, 'late');
   }
 
@@ -63,7 +68,7 @@ describe('operations between services', () => {
   });
 
   afterAll(async () => {
-    Answers.release?.();
+    Answers.release();
     await app.close();
     await Promise.all([clientLink.close(), serverLink.close()]);
     await nats.stop();
@@ -106,7 +111,29 @@ describe('operations between services', () => {
     await expect(
       rpc.request('data.lookup', { spaceId: 'spc_1', phone: '1', fields: null }, { deadlineMs: 60 }),
     ).rejects.toMatchObject({ code: 'UNAVAILABLE' });
-    Answers.release?.();
+    Answers.release();
+  });
+
+  it('end at their deadline and not before, whatever becomes of the clock', async () => {
+    const hour = 3_600_000;
+    const real = Date.now.bind(Date);
+    const lookup = (deadlineMs: number) =>
+      rpc.request('data.lookup', { spaceId: 'spc_1', phone: '1', fields: null }, { deadlineMs });
+    const clock = jest.spyOn(Date, 'now');
+    try {
+      const patient = lookup(10_000);
+      const release = await waitFor('the request to arrive', () => Answers.held[0]);
+      clock.mockImplementation(() => real() + hour);
+      await expect(lookup(60)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+      release();
+      expect(Buffer.from((await patient).body).toString()).toBe('late');
+      const late = lookup(200);
+      clock.mockImplementation(() => real() - hour);
+      await expect(late).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    } finally {
+      clock.mockRestore();
+      Answers.release();
+    }
   });
 
   it('refuse the command line without its credential', async () => {

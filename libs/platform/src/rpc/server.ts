@@ -13,7 +13,7 @@ import { decodeFrame, encodeFrame, partBytes, type ReplyHead, type RequestHead }
 export interface RpcCall<N extends OperationName> {
   readonly request: RequestOf<N>;
   readonly body: Uint8Array;
-  /** Epoch ms by this machine's clock; an answer after it reaches nobody. */
+  /** By `performance.now()`; an answer after it reaches nobody. */
   readonly deadline: number;
   readonly requestId?: string;
   readonly traceparent?: string;
@@ -103,7 +103,7 @@ export class RpcServer extends Server implements CustomTransportStrategy {
       const call: RpcCall<OperationName> = {
         request: head.request as never,
         body,
-        deadline: Date.now() + (Number.isFinite(head.waitMs) ? head.waitMs : 0),
+        deadline: performance.now() + (Number.isFinite(head.waitMs) ? head.waitMs : 0),
         ...(typeof head.requestId === 'string' ? { requestId: head.requestId } : {}),
         ...(typeof head.traceparent === 'string' ? { traceparent: head.traceparent } : {}),
       };

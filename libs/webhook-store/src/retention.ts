@@ -1,6 +1,6 @@
 import { dayAt, ensureDaysAhead } from './days';
 import type { RetentionReport } from '@keyturn/contracts';
-import { isUnavailable, statement, type Database, type Queries } from '@keyturn/platform/database';
+import { statement, withStrongLocks, type Database } from '@keyturn/platform/database';
 
 const dropDays = statement('webhooks.retention.days', `select webhooks.drop_days_before($1::date) as dropped`);
 
@@ -43,7 +43,7 @@ export async function dropOldDeliveries(database: Database, now: Date, keepMs: n
   const firstKept = dayAt(now.getTime() - keepMs);
   await ensureDaysAhead(database, now);
   const waiting = await db.query(dropWaiting, [firstKept]);
-  const dropped = await dropPartitions(db, firstKept);
+  const dropped = await dropPartitions(database, firstKept);
   await db.query(dropCounts, [firstKept]);
   await db.query(dropHours, [now.toISOString()]);
   const keys = await db.query(dropIdempotency, [now.toISOString()]);
@@ -59,15 +59,9 @@ export async function dropOldDeliveries(database: Database, now: Date, keepMs: n
 }
 
 /** A partition goes under a lock that dispatchers at work may keep it from for a while; what waits for it meanwhile are they. */
-const dropTries = 5;
-
-async function dropPartitions(db: Queries, firstKept: string): Promise<number> {
-  for (let tries = 1; ; tries++) {
-    try {
-      const [row] = await db.query<{ dropped: number }>(dropDays, [firstKept]);
-      return row?.dropped ?? 0;
-    } catch (error) {
-      if (tries === dropTries || !isUnavailable(error)) throw error;
-    }
-  }
+function dropPartitions(database: Database, firstKept: string): Promise<number> {
+  return withStrongLocks(database, 'partitions hold all Spaces', async (tx) => {
+    const [row] = await tx.acrossSpaces('partitions hold all Spaces').query<{ dropped: number }>(dropDays, [firstKept]);
+    return row?.dropped ?? 0;
+  });
 }

@@ -1,7 +1,7 @@
 import { Client } from 'pg';
 import { makeDatabase, runMigrations, type Database } from '@keyturn/platform/database';
 import { Log } from '@keyturn/platform/logs';
-import { freshDatabase, type FreshDatabase } from '@keyturn/testing';
+import { freshDatabase, waitFor, type FreshDatabase } from '@keyturn/testing';
 import { migrations } from '../migrations';
 import { SpacePurge } from '../spaces/space-purge';
 import { RetentionRpc } from './retention.rpc';
@@ -75,6 +75,32 @@ it('forgets the log after 90 days and seen events after 30, whole partitions at 
   expect(seen.rowCount).toBe(0);
 
   expect((await run('2030-04-10T00:00:00.000Z')).head).toMatchObject({ eventLogPartitions: 0, seenEventPartitions: 0 });
+});
+
+it('a day that somebody is reading is dropped when they have finished, and nobody waits long for that', async () => {
+  await client.query(`select data.ensure_partitions('2029-05-10')`);
+  const before = await partitions('event_log');
+  const reader = new Client({ connectionString: fresh.url });
+  await reader.connect();
+  try {
+    await reader.query('begin');
+    await reader.query('select count(*) from data.event_log');
+    const dropping = run('2029-12-01T00:00:00.000Z');
+    const waits = async () =>
+      (
+        await client.query(
+          `select from pg_stat_activity where wait_event_type = 'Lock' and query like '%drop_partitions%'`,
+        )
+      ).rowCount;
+    await waitFor('it to wait for the lock', async () => (await waits()) === 1);
+    // Stands behind it for as long as one of its tries lasts, and no longer.
+    await client.query('select count(*) from data.event_log');
+    expect(await partitions('event_log')).toEqual(before);
+    await reader.query('rollback');
+    expect((await dropping).head['eventLogPartitions']).toBeGreaterThanOrEqual(9);
+  } finally {
+    await reader.end();
+  }
 });
 
 it('keeps what is younger, and what is to come', async () => {

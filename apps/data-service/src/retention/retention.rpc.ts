@@ -1,7 +1,7 @@
 import { Controller } from '@nestjs/common';
 import { Payload } from '@nestjs/microservices';
 import { validationError } from '@keyturn/contracts';
-import { Database, statement } from '@keyturn/platform/database';
+import { Database, statement, withStrongLocks } from '@keyturn/platform/database';
 import { Operation, reply, type RpcCall, type RpcReply } from '@keyturn/platform/rpc';
 import { SpacePurge } from '../spaces/space-purge';
 
@@ -37,9 +37,12 @@ export class RetentionRpc {
     });
   }
 
-  private async drop(table: string, keepFrom: Date): Promise<number> {
-    const queries = this.database.acrossSpaces('a partition holds one time of all Spaces');
-    const [row] = await queries.query<{ dropped: number }>(dropPartitions, [table, keepFrom]);
-    return row?.dropped ?? 0;
+  /** A partition goes under a lock that readers and the applier may keep it from for a while; what waits for it meanwhile are they. */
+  private drop(table: string, keepFrom: Date): Promise<number> {
+    const reason = 'a partition holds one time of all Spaces';
+    return withStrongLocks(this.database, reason, async (tx) => {
+      const [row] = await tx.acrossSpaces(reason).query<{ dropped: number }>(dropPartitions, [table, keepFrom]);
+      return row?.dropped ?? 0;
+    });
   }
 }

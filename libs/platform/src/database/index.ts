@@ -20,5 +20,6 @@ export {
   type MigrationOptions,
   type Schema,
 } from './migrations';
+export { withStrongLocks } from './locks';
 export { purgeSpaces, type Purged, type PurgePlan } from './purge';
 export { spaceId, spaceNumber } from './space-id';

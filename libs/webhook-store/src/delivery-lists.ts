@@ -151,11 +151,12 @@ export async function listDeliveries(
   spaceId: string,
   webhookId: string,
   query: ListQuery,
+  until?: number,
 ): Promise<DeliveryPage> {
   const webhook = webhookNumber(webhookId);
   const page = async (mapping: TableMapping, values: readonly unknown[] = []): Promise<DeliveryPage> => {
     const list = listStatement(mapping, query, [webhook, ...values]);
-    const [row] = await lists[list.sessions].inSpace(spaceId).query<ListRow>(list.statement, list.values);
+    const [row] = await lists[list.sessions].inSpace(spaceId, until).query<ListRow>(list.statement, list.values);
     const { head, rows } = list.reply(row as ListRow);
     return { head, keys: rows === '' ? [] : rows.split(',').map(keyOf) };
   };
@@ -164,7 +165,7 @@ export async function listDeliveries(
   if (!rarity) return page(plain);
   const { unusual, value } = rarity;
   const [days] = await lists.walk
-    .inSpace(spaceId)
+    .inSpace(spaceId, until)
     .query<{ first: string | null; last: string | null }>(rarity.plainDays, [webhook, value]);
   const rare: TableMapping = { ...unusualOnes, parameters: [ofWebhook, unusual], narrow: query.sort === 'id' };
   if (!days?.first) return page(rare, [value]);

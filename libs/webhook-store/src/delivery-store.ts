@@ -59,10 +59,19 @@ export class DeliveryStore {
     private readonly maxAttempts: number,
   ) {}
 
-  /** The rows come as JSON texts, in order. The webhook is known to exist in the Space. */
-  async list(spaceId: string, webhookId: string, query: ListQuery): Promise<{ head: ListReply; rows: string[] }> {
-    const { head, keys } = await listDeliveries(this.lists, spaceId, webhookId, query);
-    return { head, rows: (await this.read(spaceId, keys)).map((delivery) => deliveryJson(delivery, query.fields)) };
+  /**
+   * The rows come as JSON texts, in order. The webhook is known to exist in the Space. `until`, here and below: whoever asked
+   * has been answered otherwise by then (`Database.inSpace`).
+   */
+  async list(
+    spaceId: string,
+    webhookId: string,
+    query: ListQuery,
+    until?: number,
+  ): Promise<{ head: ListReply; rows: string[] }> {
+    const { head, keys } = await listDeliveries(this.lists, spaceId, webhookId, query, until);
+    const deliveries = await this.read(spaceId, keys, until);
+    return { head, rows: deliveries.map((delivery) => deliveryJson(delivery, query.fields)) };
   }
 
   /** One delivery of a webhook; undefined when it has no such one. */
@@ -76,11 +85,12 @@ export class DeliveryStore {
     spaceId: string,
     webhookId: string,
     deliveryId: string,
+    until?: number,
   ): Promise<(Delivery & { attemptLog: DeliveryAttempt[] }) | undefined> {
-    const key = await this.find(spaceId, webhookId, deliveryId);
-    const delivery = key && (await this.readOne(spaceId, key));
+    const key = await this.find(spaceId, webhookId, deliveryId, until);
+    const delivery = key && (await this.readOne(spaceId, key, until));
     if (!delivery) return undefined;
-    const rows = await this.database.inSpace(spaceId).query<AttemptRow>(readAttempts, [key.id, key.day]);
+    const rows = await this.database.inSpace(spaceId, until).query<AttemptRow>(readAttempts, [key.id, key.day]);
     return { ...delivery, attemptLog: rows.map(attemptView) };
   }
 
@@ -94,23 +104,29 @@ export class DeliveryStore {
     return this.readOne(spaceId, key);
   }
 
-  private async find(spaceId: string, webhookId: string, deliveryId: string): Promise<DeliveryKey | undefined> {
+  private async find(
+    spaceId: string,
+    webhookId: string,
+    deliveryId: string,
+    until?: number,
+  ): Promise<DeliveryKey | undefined> {
     const webhook = webhookNumber(webhookId);
     const number = deliveryNumber(deliveryId);
     if (!webhook || !number) return undefined;
-    const [key] = await this.database.inSpace(spaceId).query<DeliveryKey & object>(findDelivery, [webhook, number]);
+    const db = this.database.inSpace(spaceId, until);
+    const [key] = await db.query<DeliveryKey & object>(findDelivery, [webhook, number]);
     return key;
   }
 
-  private async readOne(spaceId: string, key: DeliveryKey): Promise<Delivery | undefined> {
-    const [row] = await this.read(spaceId, [key]);
+  private async readOne(spaceId: string, key: DeliveryKey, until?: number): Promise<Delivery | undefined> {
+    const [row] = await this.read(spaceId, [key], until);
     return row && (JSON.parse(deliveryJson(row, null)) as Delivery);
   }
 
-  private read(spaceId: string, keys: readonly DeliveryKey[]): Promise<DeliveryRow[]> {
+  private read(spaceId: string, keys: readonly DeliveryKey[], until?: number): Promise<DeliveryRow[]> {
     if (keys.length === 0) return Promise.resolve([]);
     return this.database
-      .inSpace(spaceId)
+      .inSpace(spaceId, until)
       .query<DeliveryRow>(readDeliveries, [keys.map(({ id }) => id), keys.map(({ day }) => day)]);
   }
 }

@@ -170,13 +170,18 @@ export class ReplayStore {
     return row && (await this.views(spaceId, [row]))[0];
   }
 
-  async list(spaceId: string, webhookId: string, query: ListQuery): Promise<{ head: ListReply; rows: Replay[] }> {
+  async list(
+    spaceId: string,
+    webhookId: string,
+    query: ListQuery,
+    until?: number,
+  ): Promise<{ head: ListReply; rows: Replay[] }> {
     const list = listStatement(replays, query, [webhookNumber(webhookId)]);
-    const [row] = await this.lists[list.sessions].inSpace(spaceId).query<ListRow>(list.statement, list.values);
+    const [row] = await this.lists[list.sessions].inSpace(spaceId, until).query<ListRow>(list.statement, list.values);
     const { head, rows } = list.reply(row as ListRow);
     const numbers = rows === '' ? [] : rows.split(',');
-    const found = await this.database.inSpace(spaceId).query<ReplayRow>(sql.readAll, [numbers]);
-    const byNumber = new Map((await this.views(spaceId, found)).map((replay) => [replay.id, replay]));
+    const found = await this.database.inSpace(spaceId, until).query<ReplayRow>(sql.readAll, [numbers]);
+    const byNumber = new Map((await this.views(spaceId, found, until)).map((replay) => [replay.id, replay]));
     return {
       head,
       rows: numbers.map((number) => byNumber.get(`rpl_${number}`)).filter((found) => found !== undefined),
@@ -278,10 +283,10 @@ export class ReplayStore {
     });
   }
 
-  private async views(spaceId: string, rows: readonly ReplayRow[]): Promise<Replay[]> {
+  private async views(spaceId: string, rows: readonly ReplayRow[], until?: number): Promise<Replay[]> {
     if (rows.length === 0) return [];
     const counts = await this.database
-      .inSpace(spaceId)
+      .inSpace(spaceId, until)
       .query<CountRow>(sql.countDeliveries, [rows.map(({ id }) => id)]);
     return rows.map((row) =>
       replayView(

@@ -105,19 +105,20 @@ export class WebhookStore {
     return this.replies.find<R>(this.database, spaceId, idempotency);
   }
 
-  async get(spaceId: string, id: string): Promise<StoredWebhook | undefined> {
+  /** `until`, here and below: whoever asked has been answered otherwise by then (`Database.inSpace`). */
+  async get(spaceId: string, id: string, until?: number): Promise<StoredWebhook | undefined> {
     const number = webhookNumber(id);
     if (!number) return undefined;
-    const [row] = await this.database.inSpace(spaceId).query<EndpointRow>(sql.get, [number]);
+    const [row] = await this.database.inSpace(spaceId, until).query<EndpointRow>(sql.get, [number]);
     return row && this.rows.stored(row);
   }
 
-  async list(spaceId: string, query: ListQuery): Promise<{ head: ListReply; rows: StoredWebhook[] }> {
+  async list(spaceId: string, query: ListQuery, until?: number): Promise<{ head: ListReply; rows: StoredWebhook[] }> {
     const list = listStatement(webhooks, query);
-    const [row] = await this.lists[list.sessions].inSpace(spaceId).query<ListRow>(list.statement, list.values);
+    const [row] = await this.lists[list.sessions].inSpace(spaceId, until).query<ListRow>(list.statement, list.values);
     const { head, rows } = list.reply(row as ListRow);
     const numbers = rows === '' ? [] : rows.split(',');
-    const found = await this.database.inSpace(spaceId).query<EndpointRow>(sql.readAll, [numbers]);
+    const found = await this.database.inSpace(spaceId, until).query<EndpointRow>(sql.readAll, [numbers]);
     const byNumber = new Map(found.map((endpoint) => [endpoint.id, endpoint]));
     const inOrder = numbers.map((number) => byNumber.get(number)).filter((endpoint) => endpoint !== undefined);
     return { head, rows: inOrder.map((endpoint) => this.rows.stored(endpoint)) };

@@ -14,8 +14,10 @@ export class ReplaysController {
   }
 
   @Operation('webhooks.replay.list')
-  async list(@Payload() { request }: RpcCall<'webhooks.replay.list'>): Promise<RpcReply<'webhooks.replay.list'>> {
-    const { head, rows } = await this.replays.list(request.spaceId, request.id, request.query);
+  async list(
+    @Payload() { request, deadline }: RpcCall<'webhooks.replay.list'>,
+  ): Promise<RpcReply<'webhooks.replay.list'>> {
+    const { head, rows } = await this.replays.list(request.spaceId, request.id, request.query, deadline);
     return reply(head, rows.map((row) => JSON.stringify(sparse(row, request.query.fields))).join(','));
   }
 

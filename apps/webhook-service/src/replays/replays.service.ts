@@ -40,9 +40,15 @@ export class ReplaysService {
     return this.get(spaceId, id, replay.id);
   }
 
-  async list(spaceId: string, id: string, query: ListQuery): Promise<{ head: ListReply; rows: Replay[] }> {
-    await this.existing(spaceId, id);
-    return this.replays.list(spaceId, id, query);
+  /** `until`: whoever asked has been answered otherwise by then. */
+  async list(
+    spaceId: string,
+    id: string,
+    query: ListQuery,
+    until?: number,
+  ): Promise<{ head: ListReply; rows: Replay[] }> {
+    await this.existing(spaceId, id, until);
+    return this.replays.list(spaceId, id, query, until);
   }
 
   async get(spaceId: string, id: string, replayId: string): Promise<Replay> {
@@ -59,8 +65,8 @@ export class ReplaysService {
     return replay;
   }
 
-  private async existing(spaceId: string, id: string): Promise<StoredWebhook> {
-    const webhook = await this.webhooks.get(spaceId, id);
+  private async existing(spaceId: string, id: string, until?: number): Promise<StoredWebhook> {
+    const webhook = await this.webhooks.get(spaceId, id, until);
     if (!webhook) throw notFound();
     return webhook;
   }

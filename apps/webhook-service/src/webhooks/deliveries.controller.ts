@@ -8,14 +8,16 @@ export class DeliveriesController {
   constructor(private readonly webhooks: WebhooksService) {}
 
   @Operation('webhooks.deliveries')
-  async list(@Payload() { request }: RpcCall<'webhooks.deliveries'>): Promise<RpcReply<'webhooks.deliveries'>> {
-    const { head, rows } = await this.webhooks.listDeliveries(request.spaceId, request.id, request.query);
+  async list(
+    @Payload() { request, deadline }: RpcCall<'webhooks.deliveries'>,
+  ): Promise<RpcReply<'webhooks.deliveries'>> {
+    const { head, rows } = await this.webhooks.listDeliveries(request.spaceId, request.id, request.query, deadline);
     return reply(head, rows.join(','));
   }
 
   @Operation('webhooks.delivery')
-  async get(@Payload() { request }: RpcCall<'webhooks.delivery'>): Promise<RpcReply<'webhooks.delivery'>> {
-    return reply(await this.webhooks.getDelivery(request.spaceId, request.id, request.deliveryId));
+  async get(@Payload() { request, deadline }: RpcCall<'webhooks.delivery'>): Promise<RpcReply<'webhooks.delivery'>> {
+    return reply(await this.webhooks.getDelivery(request.spaceId, request.id, request.deliveryId, deadline));
   }
 
   @Operation('webhooks.resend')

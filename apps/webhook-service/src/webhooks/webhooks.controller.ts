@@ -9,14 +9,14 @@ export class WebhooksController {
   constructor(private readonly webhooks: WebhooksService) {}
 
   @Operation('webhooks.list')
-  async list(@Payload() { request }: RpcCall<'webhooks.list'>): Promise<RpcReply<'webhooks.list'>> {
-    const { head, rows } = await this.webhooks.list(request.spaceId, request.query);
+  async list(@Payload() { request, deadline }: RpcCall<'webhooks.list'>): Promise<RpcReply<'webhooks.list'>> {
+    const { head, rows } = await this.webhooks.list(request.spaceId, request.query, deadline);
     return reply(head, rows.map((row) => JSON.stringify(sparse(row, request.query.fields))).join(','));
   }
 
   @Operation('webhooks.get')
-  async get(@Payload() { request }: RpcCall<'webhooks.get'>): Promise<RpcReply<'webhooks.get'>> {
-    return reply(await this.webhooks.get(request.spaceId, request.id));
+  async get(@Payload() { request, deadline }: RpcCall<'webhooks.get'>): Promise<RpcReply<'webhooks.get'>> {
+    return reply(await this.webhooks.get(request.spaceId, request.id, deadline));
   }
 
   @Operation('webhooks.create')

@@ -1,5 +1,5 @@
 import { ApiError, eventNames, type ListQuery } from '@keyturn/contracts';
-import { listQuery as query } from '@keyturn/testing';
+import { listQuery as query, waitFor } from '@keyturn/testing';
 import { SecretBox, secretContext } from '@keyturn/webhook-store';
 import { attempt, secretsKey, WebhookServiceFixture } from './webhooks.fixture';
 
@@ -218,6 +218,34 @@ describe('webhooks of a Space', () => {
       expect((await service.list(space, query({ search: ['bet'] }))).rows).toHaveLength(1);
       expect((await service.list('spc_4001', query())).head.total).toBe(0);
     });
+  });
+
+  it('reads end with their caller, in Postgres too', async () => {
+    const service = fixture.service();
+    const { id } = await service.create(space, valid);
+    const activity = {
+      name: '',
+      text: `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+    };
+    const waiting = async () => (await fixture.database.acrossSpaces('a test').query(activity)).length;
+    const started = performance.now();
+    await fixture.database.transaction('somebody has the tables', async (tx) => {
+      const lock = { name: '', text: 'lock table webhooks.endpoint, webhooks.replay in access exclusive mode' };
+      await tx.acrossSpaces('a test').query(lock);
+      const until = performance.now() + 500;
+      const reads = [
+        service.list(space, query(), until),
+        service.get(space, id, until),
+        service.listDeliveries(space, id, query(), until),
+        service.getDelivery(space, id, 'dlv_1', until),
+        fixture.replays().list(space, id, query(), until),
+      ].map((read) => expect(read).rejects.toMatchObject({ code: 'UNAVAILABLE' }));
+      await waitFor('one to wait', async () => (await waiting()) > 0);
+      await Promise.all(reads);
+      await waitFor('Postgres to have stopped them', async () => (await waiting()) === 0);
+    });
+    // Well before the statements' own limit.
+    expect(performance.now() - started).toBeLessThan(4_000);
   });
 
   describe('changing', () => {

@@ -44,13 +44,14 @@ export class WebhooksService {
     @Inject(SETTINGS) private readonly settings: WebhookServiceSettings,
   ) {}
 
-  async list(spaceId: string, query: ListQuery): Promise<{ head: ListReply; rows: Webhook[] }> {
-    const { head, rows } = await this.webhooks.list(spaceId, query);
+  /** `until`, of every read: whoever asked has been answered otherwise by then. */
+  async list(spaceId: string, query: ListQuery, until?: number): Promise<{ head: ListReply; rows: Webhook[] }> {
+    const { head, rows } = await this.webhooks.list(spaceId, query, until);
     return { head, rows: rows.map(webhookView) };
   }
 
-  async get(spaceId: string, id: string): Promise<Webhook> {
-    return webhookView(await this.existing(spaceId, id));
+  async get(spaceId: string, id: string, until?: number): Promise<Webhook> {
+    return webhookView(await this.existing(spaceId, id, until));
   }
 
   async create(spaceId: string, input: unknown, idempotencyKey?: string): Promise<Webhook & { signingSecret: string }> {
@@ -135,18 +136,24 @@ export class WebhooksService {
     return delivery;
   }
 
-  async listDeliveries(spaceId: string, id: string, query: ListQuery): Promise<{ head: ListReply; rows: string[] }> {
-    await this.existing(spaceId, id);
-    return this.deliveries.list(spaceId, id, query);
+  async listDeliveries(
+    spaceId: string,
+    id: string,
+    query: ListQuery,
+    until?: number,
+  ): Promise<{ head: ListReply; rows: string[] }> {
+    await this.existing(spaceId, id, until);
+    return this.deliveries.list(spaceId, id, query, until);
   }
 
   async getDelivery(
     spaceId: string,
     id: string,
     deliveryId: string,
+    until?: number,
   ): Promise<Delivery & { attemptLog: DeliveryAttempt[] }> {
-    await this.existing(spaceId, id);
-    const delivery = await this.deliveries.getWithAttempts(spaceId, id, deliveryId);
+    await this.existing(spaceId, id, until);
+    const delivery = await this.deliveries.getWithAttempts(spaceId, id, deliveryId, until);
     if (!delivery) throw notFound();
     return delivery;
   }
@@ -164,8 +171,8 @@ export class WebhooksService {
     return sent;
   }
 
-  private async existing(spaceId: string, id: string): Promise<StoredWebhook> {
-    const webhook = await this.webhooks.get(spaceId, id);
+  private async existing(spaceId: string, id: string, until?: number): Promise<StoredWebhook> {
+    const webhook = await this.webhooks.get(spaceId, id, until);
     if (!webhook) throw notFound();
     return webhook;
   }

@@ -35,7 +35,8 @@ const firstTryEveryMs = 250;
 export class NatsLink {
   private current: NatsConnection | undefined;
   private up = false;
-  private broken = new AbortController();
+  /** Told when the connection breaks. No AbortSignal: as many wait as there are requests under way. */
+  private readonly waiting = new Set<() => void>();
   private readonly first: Promise<NatsConnection>;
   private closing = false;
   /** Why there is no connection yet. */
@@ -98,8 +99,7 @@ export class NatsLink {
     for await (const status of connection.status()) {
       if (status.type === Events.Disconnect) {
         this.up = false;
-        this.broken.abort();
-        this.broken = new AbortController();
+        for (const onBroken of this.waiting) onBroken();
         if (!this.closing) this.log.warn({}, 'nats disconnected');
       } else if (status.type === Events.Reconnect) {
         this.up = true;
@@ -125,11 +125,10 @@ export class NatsLink {
    * it, and to find that out by a time-out takes seconds.
    */
   whileConnected<T>(work: Promise<T>): Promise<T> {
-    const { signal } = this.broken;
     return new Promise((resolve, reject) => {
       const onBroken = () => reject(unavailable('The connection to NATS broke'));
-      signal.addEventListener('abort', onBroken, { once: true });
-      work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onBroken));
+      this.waiting.add(onBroken);
+      void work.then(resolve, reject).finally(() => this.waiting.delete(onBroken));
     });
   }
 
@@ -164,13 +163,13 @@ export class NatsLink {
     await this.connection().flush();
   }
 
-  /** Sends what is buffered, lets running handlers answer, and closes. */
+  /** Sends what is buffered, lets running handlers answer, and closes; without that where the server is away, or goes meanwhile. */
   async close(): Promise<void> {
     this.closing = true;
     const connection = this.current;
     if (!connection || connection.isClosed()) return;
-    if (this.up) await connection.drain();
-    else await connection.close();
+    if (this.up) await this.whileConnected(connection.drain()).catch(() => undefined);
+    if (!connection.isClosed()) await connection.close();
   }
 }
 

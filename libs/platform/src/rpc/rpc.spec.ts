@@ -200,7 +200,12 @@ describe('operations between services', () => {
   });
 
   it('say that NATS is away, and work again when it is back', async () => {
+    const answer = new Promise<never>(() => undefined);
+    const waiting = Array.from({ length: 100 }, () =>
+      clientLink.whileConnected(answer).catch((error: unknown) => error),
+    );
     await nats.kill();
+    for (const failure of await Promise.all(waiting)) expect(failure).toMatchObject({ code: 'UNAVAILABLE' });
     await waitFor('the link to notice', () => !clientLink.connected);
     await expect(detail(7)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
     await nats.restart();

@@ -34,6 +34,7 @@ describe('degraded, not dead', () => {
   let doors: Door[];
   let folder: string;
   let natsConfig: string;
+  let webhookId: string;
 
   /** The disk of NATS: so much and no more. */
   const natsDisk = (size: string) => writeFileSync(natsConfig, `jetstream { max_file_store: ${size} }\n`);
@@ -60,7 +61,7 @@ describe('degraded, not dead', () => {
     doors = (['api-gateway', 'api-gateway#2'] as const).map(
       (instance) => new Door(system.gatewayUrl(instance), { 'x-api-key': space.key }),
     );
-    await space.subscribe(sink.url('/hook'), ['note.created']);
+    webhookId = (await space.subscribe(sink.url('/hook'), ['note.created'])).id;
   }, 90_000);
 
   afterAll(async () => {
@@ -138,7 +139,8 @@ describe('degraded, not dead', () => {
 
   const nobodyReads = async (client: Client) => {
     const { rows } = await client.query(
-      `select from pg_stat_activity where application_name in ('data-service walk', 'data-service scan') and state = 'active'`,
+      `select from pg_stat_activity where state = 'active'
+         and application_name in ('data-service walk', 'data-service scan', 'webhook-service', 'webhook-service lists')`,
     );
     return rows.length === 0;
   };
@@ -160,6 +162,60 @@ describe('degraded, not dead', () => {
     await expectThere([...ids, waiting as number]);
   });
 
+  const second = services.map((service) => `${service}#2` as const);
+
+  /** What has nobody to wait for does not wait: out of service, in good order, well before it would be killed. */
+  async function expectGoodEnds(instances: readonly InstanceName[]): Promise<void> {
+    const ends = await Promise.all(instances.map((instance) => system.terminate(instance)));
+    expect(ends.map(({ exitCode }) => exitCode)).toEqual(instances.map(() => 0));
+    for (const { ms } of ends) expect(ms).toBeLessThan(20_000);
+  }
+
+  it('PostgreSQL away: whoever is told to stop meanwhile ends at once, and what it could not write is sent again', async () => {
+    let answer: () => void = () => undefined;
+    const held = new Promise<void>((resolve) => (answer = resolve));
+    sink.answer(async () => {
+      await held;
+      return {};
+    });
+    sink.clear();
+    const ids = await publish(4);
+    await sink.received(ids.length);
+    await system.postgres.kill();
+    answer();
+    const both = ['dispatcher', 'dispatcher#2'] as const;
+    await expectGoodEnds([...both, ...second.filter((instance) => instance !== 'dispatcher#2')]);
+    const unwritten = both
+      .flatMap((instance) => system.logs(instance))
+      .filter(({ message }) => String(message).startsWith('results not written'));
+    expect(unwritten.reduce((sum, { count }) => sum + Number(count), 0)).toBe(ids.length);
+    await system.postgres.restart();
+    await Promise.all(['dispatcher' as const, ...second].map((instance) => system.startInstance(instance)));
+    doors[1] = new Door(system.gatewayUrl('api-gateway#2'), { 'x-api-key': space.key });
+    // Its receivers have had each once, and get each once more, under the same id.
+    await waitFor('each to come again', () => ids.every((id) => timesDelivered(id) === 2), recoveryMs);
+    const messages = new Set(sink.requests.map(({ headers }) => headers['webhook-id']));
+    expect(messages.size).toBe(ids.length);
+    const waiting = async () =>
+      onDatabase((client) => client.query(`select from webhooks.delivery where status <> 'success'`));
+    await waitFor('the results', async () => (await waiting()).rowCount === 0);
+  });
+
+  it('PostgreSQL silent: whoever is told to stop meanwhile ends in good order', async () => {
+    const ids = await publish(4);
+    await expectThere(ids);
+    system.postgres.freeze();
+    try {
+      await expectUnavailable();
+      await expectGoodEnds(second);
+    } finally {
+      system.postgres.thaw();
+    }
+    await Promise.all(second.map((instance) => system.startInstance(instance)));
+    doors[1] = new Door(system.gatewayUrl('api-gateway#2'), { 'x-api-key': space.key });
+    await expectThere(await publish(4));
+  });
+
   it('PostgreSQL slow: reads say 503 within the deadline, and Postgres stops what nobody waits for', async () => {
     const ids = await publish();
     await expectThere(ids);
@@ -171,6 +227,14 @@ describe('degraded, not dead', () => {
       await waitFor('the statements to be stopped', () => onDatabase(system.databaseUrl, nobodyReads));
       // Other collections do not stand behind them.
       expect((await space.door.get('/api/v1/files')).status).toBe(200);
+      await client.query('rollback');
+    });
+    await onDatabase(async (client) => {
+      await client.query('begin');
+      await client.query('lock table webhooks.endpoint, webhooks.delivery, webhooks.replay in access exclusive mode');
+      const one = `/webhooks/${webhookId}`;
+      await expectUnavailable(['/webhooks', one, `${one}/deliveries`, `${one}/replays`]);
+      await waitFor('the statements to be stopped', () => onDatabase(nobodyReads));
       await client.query('rollback');
     });
     await expectThere(await publish());
@@ -198,12 +262,10 @@ describe('degraded, not dead', () => {
     await expectUnreadyAndAlive();
     sink.answer({});
     await waitFor('the retry', () => timesDelivered(waiting as number) > 0);
-    // A service that is told to stop meanwhile has nothing to wait for.
-    const { exitCode, ms } = await system.terminate('webhook-service#2');
-    expect(exitCode).toBe(0);
-    expect(ms).toBeLessThan(15_000);
+    await expectGoodEnds(second);
     await system.nats.restart();
-    await system.startInstance('webhook-service#2');
+    await Promise.all(second.map((instance) => system.startInstance(instance)));
+    doors[1] = new Door(system.gatewayUrl('api-gateway#2'), { 'x-api-key': space.key });
     const ids = await waitFor('the publisher to be back', () => publish(20), recoveryMs);
     await expectThere(ids);
   });
@@ -304,8 +366,6 @@ describe('degraded, not dead', () => {
     await onDatabase(system.databaseUrl, (client) => client.query('drop function public.disk_full() cascade'));
     await expectThere(ids);
   });
-
-  const second = services.map((service) => `${service}#2` as const);
 
   /** Every process dies, and one of each service starts again while `server` is away; both are back at the end. */
   async function startWithout(server: { kill(): Promise<void>; restart(): Promise<void> }): Promise<void> {

@@ -14,7 +14,6 @@ else
     name: 'api-gateway',
     schema: { name: 'access', migrations },
     settings: gatewaySettings,
-    database: { giveUpMs: 5_500 },
     module: (settings) => GatewayModule.of(settings),
     http: gatewayHttp,
     migrate: ({ databaseUrl }, options) =>

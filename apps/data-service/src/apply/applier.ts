@@ -55,6 +55,8 @@ const tuneSession = statement(
           set_config('enable_hashjoin', 'off', false),
           set_config('enable_mergejoin', 'off', false)`,
 );
+/** After the `statement_timeout` of a batch; everything else is answered at once, or the server is gone. */
+const giveUpInTransactionMs = 31_000;
 const resetSession = statement('apply.reset', 'reset all');
 
 interface PositionRow {
@@ -131,7 +133,9 @@ export class Applier implements OnApplicationBootstrap {
     const { signal } = this.stopping;
     while (!signal.aborted) {
       try {
-        await this.database.session('one applier at a time', (session) => this.hold(session));
+        await this.database.session('one applier at a time', (session) => this.hold(session), {
+          giveUpInTransactionMs,
+        });
       } catch (error) {
         if (!signal.aborted) this.log.warn({ error: String(error) }, 'applying is interrupted');
       }

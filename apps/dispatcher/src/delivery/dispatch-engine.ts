@@ -45,6 +45,8 @@ const maxHeldBytes = 48 * 1024 * 1024;
 const maxUnwritten = 4_000;
 /** A result is in the database after about so long, and its delay counts from there. */
 const recordedWithinMs = 10;
+/** When this process ends: a database that is well takes no longer, and one that is away is not waited for. */
+const recordWithinMs = 3_000;
 const sweepMs = 6_000;
 /** What was leased to us by an answer that got lost goes back after two looks, well within the 10 s of a takeover. */
 const reconcileMs = 2_000;
@@ -157,7 +159,7 @@ export class DispatchEngine implements OnApplicationBootstrap {
     clearTimeout(this.reconciler);
     this.turns.clearAll();
     await Promise.all(this.underWay);
-    await this.recorder.written();
+    await this.recorder.finish(recordWithinMs);
     await this.lease.stop();
   }
 

@@ -38,12 +38,15 @@ export class InstanceLease {
     this.beat();
   }
 
-  /** Frees what is still held. */
+  /** Frees what is still held; where the database is away, the lease runs out by itself. */
   async stop(): Promise<void> {
     this.stopped = true;
     clearTimeout(this.timer);
     await this.beating;
-    if (this.current !== undefined) await this.store.retire(this.current);
+    if (this.current !== undefined)
+      await this.store
+        .retire(this.current)
+        .catch((error: unknown) => this.log.warn({ error: String(error) }, 'lease not given back'));
     this.validUntil = 0;
     this.current = undefined;
   }

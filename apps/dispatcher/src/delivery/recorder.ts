@@ -35,6 +35,7 @@ export class Recorder {
   private unwritten = 0;
   private onEmpty: (() => void)[] = [];
   private lastBatch = 0;
+  private finished = false;
   private readonly fullBatch: number;
   private readonly lingerMs: number;
   private readonly busyLingerMs: number;
@@ -61,8 +62,21 @@ export class Recorder {
   }
 
   /** Resolves when everything that was added is written. */
-  written(): Promise<void> {
+  private written(): Promise<void> {
     return this.unwritten ? new Promise((resolve) => this.onEmpty.push(resolve)) : Promise.resolve();
+  }
+
+  /**
+   * For a process that ends: writes what it can within `withinMs`. What the database does not take by then is as if this process
+   * had died: the lease runs out, and others send it again under the same id.
+   */
+  async finish(withinMs: number): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, withinMs)));
+    await Promise.race([this.written(), late]);
+    clearTimeout(timer);
+    this.finished = true;
+    if (this.unwritten) this.log.warn({ count: this.unwritten }, 'results not written: others send these again');
   }
 
   private schedule(): void {
@@ -102,6 +116,7 @@ export class Recorder {
         return;
       } catch (error) {
         if (!isUnavailable(error)) return this.writeApart(instance, results, error);
+        if (this.finished) return;
         await new Promise((resolve) => setTimeout(resolve, retryMs));
       }
     }

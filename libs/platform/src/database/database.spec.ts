@@ -11,6 +11,7 @@ import {
   statement,
   type Database,
   type Migration,
+  type Session,
 } from '.';
 
 const log = Log.create('test', 'silent');
@@ -152,7 +153,9 @@ describe('the database', () => {
 
     it('passes on what is wrong with a statement', async () => {
       const wrong = statement('wrong', 'select nothing from shop.thing where space_id = $1');
-      await expect(patient.inSpace('spc_1', performance.now() + 10_000).query(wrong)).rejects.toMatchObject({ code: '42703' });
+      await expect(patient.inSpace('spc_1', performance.now() + 10_000).query(wrong)).rejects.toMatchObject({
+        code: '42703',
+      });
     });
   });
 
@@ -166,6 +169,62 @@ describe('the database', () => {
       await expect(session.acrossSpaces('test').query(pid)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
     });
     await expect(database.ping()).resolves.toBeUndefined();
+  });
+
+  describe('with a server that does not even cancel what takes too long', () => {
+    const name = 'silent test';
+    const sleep = statement('sleep-plainly', 'select pg_sleep($1::float8)');
+    const pid = statement('pid', 'select pg_backend_pid() as pid');
+    const active = statement(
+      'active',
+      `select from pg_stat_activity where application_name = $1 and query like '%pg_sleep%' and state = 'active'`,
+    );
+    let silent: Database;
+
+    beforeEach(() => {
+      silent = makeDatabase(fresh.url, { max: 1, applicationName: name, statementTimeoutMs: 600_000, giveUpMs: 300 });
+    });
+    afterEach(() => silent.close());
+
+    it('gives up the statement, and the session with whatever else it is asked, and goes on with a new connection', async () => {
+      let before: { pid: number } | undefined;
+      await silent.session('test', async (session) => {
+        const queries = session.acrossSpaces('test');
+        [before] = await queries.query<{ pid: number }>(pid);
+        await expect(queries.query(sleep, [600])).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+        await session.lost;
+        const asked = performance.now();
+        await expect(queries.query(pid)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+        await expect(session.transaction(async () => 'done')).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+        expect(performance.now() - asked).toBeLessThan(300);
+      });
+      const [after] = await silent.acrossSpaces('test').query<{ pid: number }>(pid);
+      expect(after?.pid).not.toBe(before?.pid);
+    });
+
+    it('has more patience in the transactions of a session that asks for it', async () => {
+      const long = (session: Pick<Session, 'acrossSpaces'>) => session.acrossSpaces('test').query(sleep, [0.6]);
+      const work = silent.session('test', (session) => session.transaction(long), { giveUpInTransactionMs: 10_000 });
+      await expect(work).resolves.toHaveLength(1);
+      await expect(silent.transaction('test', long)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    });
+
+    it('closes without waiting for it', async () => {
+      const patient = makeDatabase(fresh.url, { max: 1, applicationName: name, statementTimeoutMs: 600_000 });
+      const asked = patient.acrossSpaces('test').query(sleep, [600]);
+      const failed = expect(asked).rejects.toBeDefined();
+      const running = () => database.acrossSpaces('test').query(active, [name]);
+      const cancel = statement(
+        'cancel',
+        `select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1`,
+      );
+      await waitFor('the statement to run', async () => (await running()).length === 1);
+      const started = performance.now();
+      await patient.close();
+      expect(performance.now() - started).toBeLessThan(5_000);
+      await database.acrossSpaces('test').query(cancel, [name]);
+      await failed;
+    });
   });
 
   it('says unavailable where no server listens', async () => {

@@ -1,7 +1,7 @@
 import { Client, Pool, type ClientConfig, type PoolClient, type QueryConfig, type QueryResult } from 'pg';
 import { ApiError, unavailable } from '@keyturn/contracts';
 import { openChild } from '../tracing';
-import { translate } from './failure';
+import { isSilence, translate } from './failure';
 import { spaceNumber } from './space-id';
 
 /** SQL with a name: prepared once per connection, so planning and parsing are paid once. */
@@ -50,11 +50,23 @@ export interface DatabaseOptions {
   /** How long a request waits for a connection before it is told that the database cannot be reached. */
   readonly connectTimeoutMs?: number;
   /**
-   * After so long without an answer a statement fails and its connection is given up. A server that went without a word
-   * cancels nothing itself, and its connections would fill the pool for as long as TCP keeps hoping.
+   * After so long without an answer a statement fails and its connection is given up; by default when the server should have
+   * cancelled it. One that went without a word cancels nothing itself, and its connections would fill the pool for as long as
+   * TCP keeps hoping: a quarter of an hour.
    */
   readonly giveUpMs?: number;
 }
+
+export interface SessionOptions {
+  /** For statements of transactions, where the session has raised `statement_timeout` for them. */
+  readonly giveUpInTransactionMs?: number;
+}
+
+const defaultStatementTimeoutMs = 5_000;
+/** The server's own word on a statement that takes too long is on its way. */
+const giveUpMarginMs = 500;
+/** What still runs when the pool closes has nobody who waits for it. */
+const closeWithinMs = 1_000;
 
 /** After so long Postgres sees that the client of a running statement is gone, and stops it. */
 const goneClientMs = 250;
@@ -78,7 +90,7 @@ const parsers = new Map<number, (value: string) => unknown>([
 const arrayOids = new Set([1005, 1007, 1009, 1015, 1016, 1021, 1022]);
 
 /** Part of the driver's interface, and not of its types. */
-type TimedQuery = QueryConfig & { readonly query_timeout?: number };
+type TimedQuery = QueryConfig & { readonly query_timeout?: number | undefined };
 
 interface Asked {
   query(config: QueryConfig): Promise<QueryResult>;
@@ -141,14 +153,14 @@ function doors(client: () => Asked): Doors {
   };
 }
 
-async function inTransaction<T>(client: PoolClient, work: (tx: Transaction) => Promise<T>): Promise<T> {
-  await client.query('begin');
+async function inTransaction<T>(client: Asked, work: (tx: Transaction) => Promise<T>): Promise<T> {
+  await client.query({ text: 'begin' });
   try {
     const result = await work(doors(() => client));
-    await spanned('commit', () => client.query('commit'));
+    await spanned('commit', () => client.query({ text: 'commit' }));
     return result;
   } catch (error) {
-    await client.query('rollback').catch((lost: unknown) => {
+    await client.query({ text: 'rollback' }).catch((lost: unknown) => {
       // The connection is gone, and Postgres has rolled back by itself.
       throw translate(lost);
     });
@@ -213,7 +225,11 @@ export class Database implements Doors {
   }
 
   /** Lends one connection of its own for as long as `work` runs. */
-  async session<T>(_reason: string, work: (session: Session) => Promise<T>): Promise<T> {
+  async session<T>(
+    _reason: string,
+    work: (session: Session) => Promise<T>,
+    { giveUpInTransactionMs }: SessionOptions = {},
+  ): Promise<T> {
     const client = await this.connect();
     let broken: Error | undefined;
     let onLost: () => void = () => undefined;
@@ -224,12 +240,26 @@ export class Database implements Doors {
     };
     client.on('error', onError);
     client.on('end', onLost);
+    // Behind a statement without an answer every other one would wait as long again.
+    const ask = (giveUp: Pick<TimedQuery, 'query_timeout'>): Asked => ({
+      query: async (config) => {
+        if (broken) throw broken;
+        try {
+          return await client.query({ ...config, ...giveUp });
+        } catch (error) {
+          if (isSilence(error)) onError(error as Error);
+          throw error;
+        }
+      },
+    });
+    const plain = ask({});
+    const patient = giveUpInTransactionMs === undefined ? plain : ask({ query_timeout: giveUpInTransactionMs });
     try {
       return await work({
-        ...doors(() => client),
+        ...doors(() => plain),
         transaction: async (inner) => {
           try {
-            return await inTransaction(client, inner);
+            return await inTransaction(patient, inner);
           } catch (error) {
             throw translate(error);
           }
@@ -256,9 +286,13 @@ export class Database implements Doors {
     };
   }
 
-  close(): Promise<void> {
+  /** Waits for a moment, and no longer, for statements that still run. */
+  async close(): Promise<void> {
     open.delete(this);
-    return this.pool.end();
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, closeWithinMs)));
+    await Promise.race([this.pool.end(), late]);
+    clearTimeout(timer);
   }
 
   private async queryUntil(until: number, config: QueryConfig): Promise<QueryResult> {
@@ -297,8 +331,9 @@ export type DatabaseUrl = string | (() => string);
 
 export function makeDatabase(url: DatabaseUrl, options: DatabaseOptions = {}): Database {
   const name = options.applicationName ?? 'keyturn';
+  const { statementTimeoutMs = defaultStatementTimeoutMs } = options;
   const settings = {
-    statement_timeout: String(options.statementTimeoutMs ?? 5_000),
+    statement_timeout: String(statementTimeoutMs),
     client_connection_check_interval: String(goneClientMs),
     ...options.sessionSettings,
   };
@@ -308,7 +343,7 @@ export function makeDatabase(url: DatabaseUrl, options: DatabaseOptions = {}): D
       max: options.max ?? 10,
       application_name: name,
       connectionTimeoutMillis: options.connectTimeoutMs ?? 1_500,
-      ...(options.giveUpMs === undefined ? {} : { query_timeout: options.giveUpMs }),
+      query_timeout: options.giveUpMs ?? statementTimeoutMs + giveUpMarginMs,
       idleTimeoutMillis: 60_000,
       keepAlive: true,
       options: Object.entries(settings)

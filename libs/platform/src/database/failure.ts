@@ -21,6 +21,9 @@ const unavailableCodes = new Set([
 const driverMessages =
   /Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error|not queryable|Query read timeout/;
 
+/** No answer within the time that was given for it: what the connection carries next would wait behind it. */
+export const isSilence = (error: unknown): boolean => (error as DriverError)?.message === 'Query read timeout';
+
 interface DriverError {
   code?: unknown;
   message?: unknown;

@@ -57,13 +57,13 @@ describe('the gateway', () => {
       },
       'webhooks.create': ({ request, deadline }) => {
         note('webhooks.create', request);
-        patience = deadline - Date.now();
+        patience = deadline - performance.now();
         const { id, name, url, events, ...rest } = webhook;
         return reply({ id, name, url, events, signingSecret: 'whsec_abc', ...rest });
       },
       'webhooks.update': ({ request, deadline }) => {
         note('webhooks.update', request);
-        patience = deadline - Date.now();
+        patience = deadline - performance.now();
         return reply(webhook);
       },
       'webhooks.delete': ({ request }) => reply({ id: request.id, deleted: true }),

@@ -1,14 +1,18 @@
 import { statement, type Database, type Transaction } from './database';
 import { isUnavailable } from './failure';
 
-/**
- * Whoever waits for a strong lock makes everybody else wait behind it, so it waits for a moment only, and tries again when the
- * others have had theirs.
- */
 const setLockTimeout = statement('locks.timeout', `select set_config('lock_timeout', '2s', true)`);
 const tries = 5;
 
-/** Runs `work`, which takes locks that those at work may hold, in a transaction: again where a lock was not to be had in time. */
+/** From here on a statement of the transaction is unavailable when it does not get its locks within a moment. */
+export async function waitForLocksBriefly(tx: Transaction): Promise<void> {
+  await tx.acrossSpaces('a setting of this transaction').query(setLockTimeout);
+}
+
+/**
+ * Runs `work`, which takes strong locks, in a transaction. Whoever waits for one makes everybody else wait behind it, so it waits
+ * for a moment only, and tries again when the others have had theirs.
+ */
 export async function withStrongLocks<T>(
   database: Database,
   reason: string,
@@ -17,7 +21,7 @@ export async function withStrongLocks<T>(
   for (let tried = 1; ; tried++) {
     try {
       return await database.transaction(reason, async (tx) => {
-        await tx.acrossSpaces(reason).query(setLockTimeout);
+        await waitForLocksBriefly(tx);
         return work(tx);
       });
     } catch (error) {

@@ -1,5 +1,6 @@
-import { statement, type Database, type Statement, type Transaction } from './database';
+import type { Database, Statement, Transaction } from './database';
 import { isUnavailable } from './failure';
+import { waitForLocksBriefly } from './locks';
 import { spaceId, spaceNumber } from './space-id';
 
 /** How a schema forgets the Spaces that have ended. `$1` is the Space's number, but for `due`. */
@@ -26,11 +27,9 @@ export interface Purged {
 
 /** Rows a transaction: it holds its locks for a moment only. */
 const batch = 1_000;
-/** Who works on the rows of a Space that has ended is about to leave; the next run takes what it kept us from. */
-const impatience = statement('purge.lock_timeout', `select set_config('lock_timeout', '2s', true)`);
 
 /**
- * Removes what is left of the Spaces that ended before `before`, until `until` (epoch ms). Each batch commits by itself, so that a
+ * Removes what is left of the Spaces that ended before `before`, until `until` (by `performance.now()`). Each batch commits by itself, so that a
  * run that breaks off has not been for nothing, and of two runs at once one leaves a Space to the other.
  */
 export async function purgeSpaces(database: Database, plan: PurgePlan, before: Date, until: number): Promise<Purged> {
@@ -48,7 +47,7 @@ export async function purgeSpaces(database: Database, plan: PurgePlan, before: D
     } catch (error) {
       if (!isUnavailable(error)) throw error;
     }
-    if (Date.now() >= until) break;
+    if (performance.now() >= until) break;
   }
   return { spaces, rows, left: due.length - spaces.length };
 }
@@ -57,7 +56,7 @@ async function purgeSpace(database: Database, plan: PurgePlan, space: string, un
   let rows = 0;
   for (const step of plan.steps) {
     for (let gone = batch; gone >= batch;) {
-      if (Date.now() >= until) return { rows, ended: false };
+      if (performance.now() >= until) return { rows, ended: false };
       const removed = await inLockedSpace(database, plan, space, (tx) => tx.inSpace(space).query(step, [batch]));
       if (removed === undefined) return { rows, ended: false };
       gone = Number((removed[0] as { gone?: unknown } | undefined)?.gone ?? 0);
@@ -74,8 +73,9 @@ async function purgeSpace(database: Database, plan: PurgePlan, space: string, un
 /** Undefined where another run has the Space in its hands, or is done with it. */
 function inLockedSpace<T>(database: Database, plan: PurgePlan, space: string, work: (tx: Transaction) => Promise<T>) {
   return database.transaction('of two runs at once one has the Space', async (tx) => {
-    const queries = tx.acrossSpaces('a Space’s own row, and a setting of this transaction');
-    await queries.query(impatience);
+    // Who works on the rows of a Space that has ended is about to leave; the next run takes what it kept us from.
+    await waitForLocksBriefly(tx);
+    const queries = tx.acrossSpaces('a Space’s own row');
     return (await queries.query(plan.lock, [spaceNumber(space)])).length === 0 ? undefined : work(tx);
   });
 }

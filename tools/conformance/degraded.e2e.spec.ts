@@ -216,6 +216,33 @@ describe('degraded, not dead', () => {
     await expectThere(await publish(4));
   });
 
+  it('PostgreSQL fails over: what was in hand is 503, and everything goes on over new connections', async () => {
+    const answers: Answer[] = [];
+    let over = false;
+    const asking = doors.map(async (door) => {
+      while (!over)
+        for (const path of ['/notes', '/webhooks', '/events']) answers.push(await door.get(`/api/v1${path}`));
+    });
+    const ids: number[] = [];
+    for (let round = 1; round <= 5; round++) {
+      ids.push(...(await publish(5)));
+      // As a server does that is told to shut down: every connection ends with 57P01.
+      await onDatabase((client) =>
+        client.query(
+          `select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()`,
+        ),
+      );
+      const before = answers.length;
+      await waitFor('reads to go on', () => answers.slice(before).some(({ status }) => status === 200));
+    }
+    over = true;
+    await Promise.all(asking);
+    for (const { status, headers, text } of answers) {
+      if (status !== 200) expect([status, headers['retry-after'], text]).toEqual([503, '1', text]);
+    }
+    await waitFor('all to be delivered', () => ids.every((id) => timesDelivered(id) > 0), recoveryMs);
+  });
+
   it('PostgreSQL slow: reads say 503 within the deadline, and Postgres stops what nobody waits for', async () => {
     const ids = await publish();
     await expectThere(ids);

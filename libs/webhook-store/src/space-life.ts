@@ -91,15 +91,15 @@ export async function putSpace(database: Database, spaceId: string, status: Spac
     await db.query(changes[status]);
     return (await db.query<{ id: string }>(all)).map(({ id }) => id);
   });
-  const until = Date.now() + patienceMs;
+  const until = performance.now() + patienceMs;
   if (status === 'deleted') for (const id of endpoints) await endWaiting(database, spaceId, id, until);
   return endpoints;
 }
 
-/** Ends what waits of an endpoint that is off. What is left at `until` (epoch ms) goes with the next sweep of a dispatcher. */
+/** Ends what waits of an endpoint that is off. What is left at `until` (by `performance.now()`) goes with the next sweep of a dispatcher. */
 export async function endWaiting(database: Database, spaceId: string, endpoint: string, until: number): Promise<void> {
   const db = database.inSpace(spaceId);
-  for (let gone = batch; gone >= batch && Date.now() < until;) {
+  for (let gone = batch; gone >= batch && performance.now() < until;) {
     const [row] = await db.query<{ gone: number }>(cancelWaiting, [endpoint, batch]);
     gone = row?.gone ?? 0;
   }

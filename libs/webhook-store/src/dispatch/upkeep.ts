@@ -77,7 +77,7 @@ export class Upkeep {
   /** Makes good for what a process left half done when it died, or what two did at once. */
   private async sweep(): Promise<void> {
     this.tellReady(await this.order.sweep(this.gapPatienceMs));
-    const until = Date.now() + strandedMs;
+    const until = performance.now() + strandedMs;
     for (const { id, space_id } of await this.db.query<{ id: string; space_id: string }>(stranded))
       await endWaiting(this.database, spaceId(space_id), id, until);
     await this.db.query(endErased);

@@ -29,8 +29,8 @@ export interface Purged {
 const batch = 1_000;
 
 /**
- * Removes what is left of the Spaces that ended before `before`, until `until` (by `performance.now()`). Each batch commits by itself, so that a
- * run that breaks off has not been for nothing, and of two runs at once one leaves a Space to the other.
+ * Removes what is left of the Spaces that ended before `before`, until `until` (by `performance.now()`). Each batch commits by
+ * itself, so that a run that breaks off has not been for nothing, and of two runs at once one leaves a Space to the other.
  */
 export async function purgeSpaces(database: Database, plan: PurgePlan, before: Date, until: number): Promise<Purged> {
   const due = await database

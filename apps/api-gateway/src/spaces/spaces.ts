@@ -159,7 +159,7 @@ export class Spaces {
     const rows = await this.database.acrossSpaces(reason).query<{ id: string }>(notActive);
     let told = 0;
     for (const { id: number } of rows) {
-      if (Date.now() >= until) break;
+      if (performance.now() >= until) break;
       const id = spaceId(number);
       await this.holding(id, async () => {
         const [row] = await this.database.acrossSpaces(reason).query<SpaceRow>(byId, [number]);

@@ -197,7 +197,9 @@ describe('degraded, not dead', () => {
     const messages = new Set(sink.requests.map(({ headers }) => headers['webhook-id']));
     expect(messages.size).toBe(ids.length);
     const waiting = async () =>
-      onDatabase((client) => client.query(`select from webhooks.delivery where status <> 'success'`));
+      onDatabase(system.databaseUrl, (client) =>
+        client.query(`select from webhooks.delivery where status <> 'success'`),
+      );
     await waitFor('the results', async () => (await waiting()).rowCount === 0);
   });
 
@@ -227,7 +229,7 @@ describe('degraded, not dead', () => {
     for (let round = 1; round <= 5; round++) {
       ids.push(...(await publish(5)));
       // As a server does that is told to shut down: every connection ends with 57P01.
-      await onDatabase((client) =>
+      await onDatabase(system.databaseUrl, (client) =>
         client.query(
           `select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()`,
         ),
@@ -256,12 +258,12 @@ describe('degraded, not dead', () => {
       expect((await space.door.get('/api/v1/files')).status).toBe(200);
       await client.query('rollback');
     });
-    await onDatabase(async (client) => {
+    await onDatabase(system.databaseUrl, async (client) => {
       await client.query('begin');
       await client.query('lock table webhooks.endpoint, webhooks.delivery in access exclusive mode');
       const one = `/webhooks/${webhookId}`;
       await expectUnavailable(['/webhooks', one, `${one}/deliveries`, `${one}/replays`]);
-      await waitFor('the statements to be stopped', () => onDatabase(nobodyReads));
+      await waitFor('the statements to be stopped', () => onDatabase(system.databaseUrl, nobodyReads));
       await client.query('rollback');
     });
     await expectThere(await publish());

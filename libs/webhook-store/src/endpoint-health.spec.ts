@@ -198,6 +198,37 @@ describe('endpoints that fail', () => {
     }
   });
 
+  it('a probe that was taken and not made is due again at once, whoever gave it back, and its delivery is no probe', async () => {
+    const failing = await store.webhook('spc_1', { rateLimit: 1_000 });
+    const [one, two, three] = [await store.instance(), await store.instance(), await store.instance()];
+    await failingFor(failing, 6 * day);
+    await health.judge();
+    await store.dispatch.accept(one, store.events('spc_1', 1), room());
+    await store.database.acrossSpaces('a test moves time').query({
+      name: 'test.probe_now',
+      text: `update webhooks.endpoint_state set probe_at = now() - interval '1 second'`,
+    });
+    const givenBack: ((instance: string, id: string) => Promise<unknown>)[] = [
+      (instance, id) => store.dispatch.release(instance, [id]),
+      (instance) => store.dispatch.retire(instance),
+      async (instance) => {
+        await store.database
+          .acrossSpaces('a test ends an instance')
+          .query({ name: 'test.kill', text: `delete from webhooks.dispatcher where id = $1` }, [instance]);
+        await store.dispatch.reap();
+      },
+    ];
+    for (const [index, instance] of [one, two, three].entries()) {
+      const [probe] = await store.dispatch.claim(instance, room());
+      expect(probe?.reason).toBe('probe');
+      await givenBack[index]?.(instance, probe?.id ?? '');
+      const queued = await store.database
+        .acrossSpaces('what is kept of it')
+        .query({ name: 'test.queued', text: `select state, reason from webhooks.queue` });
+      expect(queued).toEqual([{ state: 'ready', reason: 'first' }]);
+    }
+  });
+
   it('what a replay brings stays behind, and is a replay still after a failed probe', async () => {
     const failing = await store.webhook('spc_1');
     const instance = await store.instance();

@@ -2,6 +2,17 @@ import { outOfQueue } from '../ended-deliveries';
 import type { InstanceId } from './dispatch-store.types';
 import { statement, type Queries } from '@keyturn/platform/database';
 
+/** What of `webhooks.queue q` is given back is ready; a probe that was taken and not made is none, or each failure of it would be put back. */
+const backInLine = `state = 'ready', owner = null,
+       reason = case when q.reason <> 'probe' then q.reason when q.replay_id is not null then 'replay'
+                     when q.attempts > 0 then 'retry' else 'first' end`;
+
+/** The endpoint of a probe that was not made is probed at once, and not after another interval. The column would round up. */
+const probedAgain = (freed: string) =>
+  `update webhooks.endpoint_state s set probe_at = date_trunc('milliseconds', now())
+     from (select endpoint_id from ${freed} where reason = 'probe' order by endpoint_id) unmade
+     where s.endpoint_id = unmade.endpoint_id`;
+
 const register = statement(
   'webhooks.dispatcher.register',
   `insert into webhooks.dispatcher (alive_until) values (now() + $1::int * interval '1 ms') returning id`,
@@ -32,18 +43,26 @@ const freeOrphans = statement(
      select owner from owners
      where owner is not null and not exists (select from webhooks.dispatcher d where d.id = owners.owner)
    ), orphans as materialized (
-     select q.delivery_id from dead cross join lateral (
-       select delivery_id from webhooks.queue where state = 'leased' and owner = dead.owner for update skip locked
+     select q.* from dead cross join lateral (
+       select delivery_id, endpoint_id, reason from webhooks.queue
+       where state = 'leased' and owner = dead.owner for update skip locked
      ) q
+   ), asked as (
+     ${probedAgain('orphans')}
    )
-   update webhooks.queue q set state = 'ready', owner = null
+   update webhooks.queue q set ${backInLine}
    from orphans where q.delivery_id = orphans.delivery_id
    returning q.delivery_id`,
 );
 
 const freeOwn = statement(
   'webhooks.queue.free_own',
-  `update webhooks.queue set state = 'ready', owner = null where state = 'leased' and owner = $1 returning delivery_id`,
+  `with own as materialized (
+     select delivery_id, endpoint_id, reason from webhooks.queue where state = 'leased' and owner = $1 for update
+   ), asked as (
+     ${probedAgain('own')}
+   )
+   update webhooks.queue q set ${backInLine} from own where q.delivery_id = own.delivery_id`,
 );
 
 const leasedTo = statement(
@@ -61,7 +80,7 @@ const erasedInHands = statement(
 const release = statement(
   'webhooks.queue.release',
   `with given as materialized (
-     select q.delivery_id, e.is_active and e.deleted_at is null and not q.erased as wanted
+     select q.delivery_id, q.endpoint_id, q.reason, e.is_active and e.deleted_at is null and not q.erased as wanted
      from webhooks.queue q join webhooks.endpoint e on e.id = q.endpoint_id
      where q.delivery_id = any($2::bigint[]) and q.state = 'leased' and q.owner = $1
      order by q.delivery_id for update of q
@@ -72,8 +91,10 @@ const release = statement(
      update webhooks.delivery d
      set ${outOfQueue}
      from gone where d.id = gone.delivery_id and d.day = gone.day
+   ), asked as (
+     ${probedAgain('given')}
    )
-   update webhooks.queue q set state = 'ready', owner = null
+   update webhooks.queue q set ${backInLine}
    from given g where q.delivery_id = g.delivery_id and g.wanted`,
 );
 

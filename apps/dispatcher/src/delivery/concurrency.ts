@@ -4,7 +4,7 @@
  */
 export class ConcurrencyLimit {
   static readonly start = 8;
-  static readonly max = 32;
+  static readonly max = 64;
 
   private exact = ConcurrencyLimit.start;
   private lastDecreaseAt = -Infinity;

@@ -247,7 +247,7 @@ describe('deliveries', () => {
     );
     expect(slow.requests.length).toBe(2_000);
     expect(most).toBeGreaterThan(8);
-    expect(most).toBeLessThanOrEqual(32);
+    expect(most).toBeLessThanOrEqual(ConcurrencyLimit.max);
   });
 
   it('a drained dispatcher ends what is in flight and leaves the rest to another', async () => {

@@ -47,7 +47,7 @@ export class Recorder {
   ) {
     this.fullBatch = options.fullBatch ?? 250;
     this.lingerMs = options.lingerMs ?? 5;
-    this.busyLingerMs = options.busyLingerMs ?? 20;
+    this.busyLingerMs = options.busyLingerMs ?? 50;
   }
 
   /** Results that are not in the database yet. */

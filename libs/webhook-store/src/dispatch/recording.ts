@@ -14,8 +14,8 @@ import { statement, type Database, type Queries } from '@keyturn/platform/databa
  *
  * $1 instance · $2 deliveries · $3 effects · $4 delays, ms · $5 holds, ms · $6 numbers · $7 start times · $8 reasons ·
  * $9 addresses · $10 statuses · $11 headers · $12 bodies · $13 faults · $14 errors · $15 dns · $16 connect · $17 tls ·
- * $18 first byte · $19 total, ms · $20 excerpts of the bodies · $21 to $22 the days of their partitions: all others are left
- * out before the statement begins, so that it costs the same however many are kept
+ * $18 first byte · $19 total, ms · $20 excerpts of the bodies · $21 the days of their partitions: all others are left out before
+ * the statement begins, so that it costs the same however many are kept
  */
 const record = statement(
   'webhooks.record',
@@ -35,9 +35,9 @@ const record = statement(
                  when e.is_active and e.deleted_at is null and not q.erased then 'retrying' else 'cancelled' end as next_status
      from (select * from result order by delivery_id, place) r
      left join lateral (
-       -- "+ 0": by its id; the index of leases would walk all that the instance holds.
+       -- By its id, whatever is believed of how many are leased: the index of leases would walk all of them for each.
        select day, endpoint_id, space_id, resource, record_id, ordered, erased from webhooks.queue
-       where delivery_id = r.delivery_id and state = 'leased' and owner + 0 = $1 for update
+       where delivery_id = r.delivery_id and coalesce(state, '') = 'leased' and owner + 0 = $1 for update
      ) q on true
      left join webhooks.endpoint e on e.id = q.endpoint_id
      left join webhooks.endpoint_day k on k.endpoint_id = q.endpoint_id and k.day = q.day
@@ -63,7 +63,9 @@ const record = statement(
          response_status = d.status, response_body = case when d.erased then null else d.excerpt end,
          error = d.error, duration_ms = round(d.total_ms)
      from decided d
-     where t.id = d.delivery_id and t.day = d.day and t.day between $21::date and $22::date and d.next_status is not null
+     -- Said of the table itself as well: a plan made while the day was young would join all that the day has gathered since.
+     where t.id = d.delivery_id and t.day = d.day and t.day = any($21::date[]) and t.id = any($2::bigint[])
+       and d.next_status is not null
    ), learned as (
      update webhooks.endpoint_day k
      set usual_code = case when k.last_code = batch.code then batch.code end, last_code = batch.code
@@ -86,8 +88,8 @@ const record = statement(
        -- Shared with whoever erases at this moment: one of the two sees what the other has done.
        select t.day, t.space_id, m.erased_at is not null as erased
        from webhooks.delivery t
-       join webhooks.message m on m.day = t.day and m.id = t.message_id and m.day between $21::date and $22::date
-       where t.id = case when d.day is null then d.delivery_id end and t.day between $21::date and $22::date
+       join webhooks.message m on m.day = t.day and m.id = t.message_id and m.day = any($21::date[])
+       where t.id = case when d.day is null then d.delivery_id end and t.day = any($21::date[])
          -- Nor is it late if it is here already: the answer to the first writing got lost.
          and not exists (select from webhooks.attempt a where a.delivery_id = t.id and a.day = t.day and a.number = d.number
                            and a.started_at = d.started_at::timestamptz(3))
@@ -182,14 +184,13 @@ function recordColumns(results: readonly AttemptResult[]): unknown[] {
     numbers(results.map(({ attempt }) => attempt.firstByteMs)),
     numbers(results.map(({ attempt }) => attempt.totalMs)),
     results.map(({ attempt }) => storable(attempt.body, maxExcerptBytes)),
-    ...daysAround(results.map(({ committedAt }) => committedAt)),
+    daysAround(results.map(({ committedAt }) => committedAt)),
   ];
 }
 
-/** From the day before the first moment to the day after the last: the database's clock may differ from ours. */
-const daysAround = (moments: readonly number[]): [string, string] => [
-  dayAt(Math.min(...moments) - dayMs),
-  dayAt(Math.max(...moments) + dayMs),
+/** The days of these moments with the one before and the one after each: the database's clock may differ from ours. */
+const daysAround = (moments: readonly number[]): string[] => [
+  ...new Set(moments.flatMap((moment) => [-dayMs, 0, dayMs].map((offset) => dayAt(moment + offset)))),
 ];
 
 /** A receiver's text as Postgres can hold it: bounded, no NUL, whole characters only. */

@@ -1,4 +1,5 @@
-import { loggedNames, type CommittedEvent, type ListQuery, type LoggedEvent } from '@keyturn/contracts';
+import { loggedNames, type CommittedEvent, type LoggedEvent } from '@keyturn/contracts';
+import { listQuery } from '@keyturn/testing';
 import { type LogPage, type NewReplay, type ReplayJob } from './replay-store';
 import { result, room, StoreFixture } from './store.fixture';
 
@@ -203,16 +204,7 @@ describe('replays', () => {
     expect(claimed).toHaveLength(3);
     const target = claimed[0]?.webhookId as string;
     expect(await store.dispatch.endpoints([target])).toMatchObject([{ url, secrets: before[0]?.secrets, headers: {} }]);
-    const query: ListQuery = {
-      filters: [],
-      search: [],
-      sort: 'id',
-      order: 'asc',
-      pageSize: 25,
-      window: { page: 1 },
-      fields: null,
-    };
-    expect((await store.webhooks.list('spc_1', query)).head.total).toBe(1);
+    expect((await store.webhooks.list('spc_1', listQuery())).head.total).toBe(1);
     expect(await store.webhooks.get('spc_1', `wh_${target}`)).toBeUndefined();
     const { leased } = await store.dispatch.accept(instance, logged(1), room());
     expect(leased.map(({ webhookId }) => `wh_${webhookId}`)).toEqual([webhook.id]);

@@ -1,4 +1,5 @@
 import type { AttemptReason, ClaimedDelivery, InstanceId, Room } from './dispatch-store.types';
+import { endpointsWithReady } from './endpoints-with-ready';
 import { roomValues } from './room';
 import { spaceId, statement, type Queries } from '@keyturn/platform/database';
 
@@ -105,11 +106,7 @@ const claim = statement(
 const nextDue = statement(
   'webhooks.queue.next_due',
   `with recursive lanes as (
-     (select endpoint_id from webhooks.queue where state = 'ready' order by endpoint_id limit 1)
-     union all
-     select (select q.endpoint_id from webhooks.queue q where q.state = 'ready' and q.endpoint_id > lanes.endpoint_id
-             order by q.endpoint_id limit 1)
-     from lanes where lanes.endpoint_id is not null
+     ${endpointsWithReady}
    ), open as (
      select greatest(s.hold_until, case when e.send_rate is not null then s.next_send_at - interval '1 s' end,
                      case when e.status = 'disabled' then s.probe_at end, now()) as at

@@ -1,4 +1,5 @@
 import { stateOf } from './endpoints';
+import { endpointsWithReady } from './endpoints-with-ready';
 import type { EndpointState, QueueFigures } from './dispatch-store.types';
 import { statement, type Queries } from '@keyturn/platform/database';
 
@@ -28,11 +29,7 @@ const willing = `
 const dueNow = statement(
   'webhooks.queue.figures',
   `with recursive lanes as (
-     (select endpoint_id from webhooks.queue where state = 'ready' order by endpoint_id limit 1)
-     union all
-     select (select q.endpoint_id from webhooks.queue q where q.state = 'ready' and q.endpoint_id > lanes.endpoint_id
-             order by q.endpoint_id limit 1)
-     from lanes where lanes.endpoint_id is not null
+     ${endpointsWithReady}
    ), served as materialized (
      select distinct endpoint_id from webhooks.queue where state = 'leased'
    ), open as (
